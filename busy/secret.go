@@ -1,0 +1,18 @@
+package busy
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+// Secret is a value that no formatter, encoder or logger prints. Read it with
+// an explicit conversion to []byte.
+type Secret []byte
+
+const redacted = "[redacted]"
+
+func (Secret) String() string               { return redacted }
+func (Secret) GoString() string             { return redacted }
+func (Secret) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(redacted)) }
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
