@@ -55,6 +55,8 @@ type Calendar struct {
 type Freshness struct {
 	// AsOf is when the last complete reading of the provider began; zero: never.
 	AsOf time.Time
+	// ChangedAt is AsOf of the last reading that found something new.
+	ChangedAt time.Time
 	// Covered is the span in which blocks are kept.
 	Covered Span
 	// Problems counts events whose time is not fully known.
@@ -83,7 +85,8 @@ const (
 	OutcomeOperator     Outcome = "operator"      // busyd's own registration is refused
 	OutcomeRejected     Outcome = "rejected"      // the provider calls our request wrong
 	OutcomeUnreachable  Outcome = "unreachable"
-	OutcomeFailed       Outcome = "failed" // anything else; see the log
+	OutcomeInterrupted  Outcome = "interrupted" // the worker was stopped
+	OutcomeFailed       Outcome = "failed"      // anything else; see the log
 )
 
 // CalendarState is the word for a calendar's freshness in answers.

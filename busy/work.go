@@ -62,6 +62,13 @@ type Work struct {
 // [ErrBudget] or [ErrRule] may come with the occurrences that are known all the same.
 type Expand func(ctx context.Context, series []Event) ([]Occurrence, error)
 
+// Held is what the store holds of a calendar's objects.
+type Held struct {
+	Objects int // their number
+	// Version returns the version under which an object is held.
+	Version func(key string) (version string, held bool)
+}
+
 // Page is one transaction's worth of a run.
 type Page struct {
 	Change
@@ -73,7 +80,8 @@ type Page struct {
 	// Reexpand computes every stored series anew: the window moved on or the
 	// zone changed.
 	Reexpand bool
-	// Window in which blocks are kept, and Zone in which they are computed.
+	// Window in which blocks are kept, and Zone in which they are computed. They
+	// are recorded with Reexpand, and are what is recorded without it.
 	Window Span
 	Zone   string
 }
@@ -88,7 +96,8 @@ type Tally struct {
 // Release ends a run.
 type Release struct {
 	Outcome Outcome
-	// AsOf is when the complete reading began; zero keeps the stored one.
+	// AsOf is when the complete reading began; zero keeps the stored one, and
+	// counts the run as failed. With OutcomeChanged it is also ChangedAt.
 	AsOf time.Time
 	// FullAt is when a complete listing began; zero keeps the stored one.
 	FullAt time.Time

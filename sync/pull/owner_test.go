@@ -1,0 +1,185 @@
+package pull_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/busyd/busyd/busy"
+)
+
+// owner is the person whose calendar is mirrored: it edits entries and knows,
+// by plain loops and without any code of busyd's, which time they take.
+type owner struct {
+	random  *rand.Rand
+	entries map[string]*entry
+	next    int
+}
+
+// entry is one calendar object.
+type entry struct {
+	name    string
+	touched time.Time // when it was last changed
+
+	allDay      bool
+	transparent bool
+	zone        string    // of a timed entry
+	start       time.Time // clock reading, or date, carried in UTC
+	length      time.Duration
+	every       int // days between occurrences
+	count       int // occurrences; 1 for a single
+	cancelled   map[int]bool
+	excluded    map[int]bool
+	moved       map[int]time.Duration // occurrence -> how far
+}
+
+var simZones = []string{"Europe/Berlin", "America/New_York", "Asia/Tokyo", "America/Sao_Paulo"}
+
+// edit changes something at random and returns what changed: an entry that was
+// put or, with gone, removed.
+func (o *owner) edit(now time.Time) (e *entry, gone bool) {
+	names := slices.Sorted(maps.Keys(o.entries))
+	switch dice := o.random.IntN(10); {
+	case len(names) == 0 || dice < 4 && len(names) < 24:
+		o.next++
+		e = o.draw(fmt.Sprintf("e%d", o.next), now)
+	case dice < 6:
+		e = o.entries[names[o.random.IntN(len(names))]]
+		delete(o.entries, e.name)
+		return e, true
+	case dice < 8:
+		e = o.draw(names[o.random.IntN(len(names))], now)
+	default:
+		e = o.except(*o.entries[names[o.random.IntN(len(names))]])
+	}
+	e.touched = now
+	o.entries[e.name] = e
+	return e, false
+}
+
+func (o *owner) draw(name string, now time.Time) *entry {
+	e := &entry{
+		name: name, allDay: o.random.IntN(5) == 0, transparent: o.random.IntN(8) == 0,
+		zone: simZones[o.random.IntN(len(simZones))], every: 1, count: 1,
+	}
+	day := now.UTC().Truncate(24*time.Hour).AddDate(0, 0, o.random.IntN(60)-10)
+	if e.allDay {
+		e.start, e.length = day, time.Duration(1+o.random.IntN(3))*24*time.Hour
+	} else {
+		// Noon to evening keeps clear of the hours that zone changes skip or repeat.
+		e.start = day.Add(time.Duration(12*60+15*o.random.IntN(32)) * time.Minute)
+		e.length = time.Duration(15+15*o.random.IntN(8)) * time.Minute
+	}
+	if o.random.IntN(2) == 0 {
+		e.every, e.count = []int{1, 2, 7, 14}[o.random.IntN(4)], 2+o.random.IntN(20)
+	}
+	return e
+}
+
+// except gives one occurrence of the entry an exception.
+func (o *owner) except(e entry) *entry {
+	e.cancelled, e.excluded, e.moved = maps.Clone(e.cancelled), maps.Clone(e.excluded), maps.Clone(e.moved)
+	for _, m := range []*map[int]bool{&e.cancelled, &e.excluded} {
+		if *m == nil {
+			*m = map[int]bool{}
+		}
+	}
+	if e.moved == nil {
+		e.moved = map[int]time.Duration{}
+	}
+	i := o.random.IntN(e.count)
+	delete(e.moved, i)
+	switch {
+	case e.count == 1:
+		e.start = e.start.AddDate(0, 0, 1)
+	case e.cancelled[i] || e.excluded[i]:
+	case o.random.IntN(3) == 0:
+		e.excluded[i] = true
+	case o.random.IntN(2) == 0:
+		e.cancelled[i] = true
+	default:
+		e.moved[i] = time.Duration(o.random.IntN(7)-3) * 24 * time.Hour
+	}
+	return &e
+}
+
+// busy returns the time that the entry takes.
+func (e *entry) busy() []busy.Span {
+	if e.transparent {
+		return nil
+	}
+	var spans []busy.Span
+	for i := range e.count {
+		if e.cancelled[i] || e.excluded[i] {
+			continue
+		}
+		start := e.start.AddDate(0, 0, i*e.every).Add(e.moved[i])
+		spans = append(spans, busy.Span{Start: e.instant(start), End: e.instant(start.Add(e.length))})
+	}
+	return spans
+}
+
+func (e *entry) instant(reading time.Time) time.Time {
+	zone := e.zone
+	if e.allDay {
+		zone = ownersZone
+	}
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		panic(err)
+	}
+	return time.Date(reading.Year(), reading.Month(), reading.Day(), reading.Hour(), reading.Minute(), 0, 0, location).UTC()
+}
+
+// ownersZone reads all-day entries.
+const ownersZone = "Europe/Berlin"
+
+// object renders the entry as the iCalendar object that a server stores.
+func (e *entry) object() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
+	component := func(start time.Time, more func()) {
+		line("BEGIN:VEVENT")
+		line("UID:%s", e.name)
+		line("DTSTAMP:20260101T000000Z")
+		line("SUMMARY:%s", e.name)
+		line("DTSTART%s", e.value(start))
+		line("DTEND%s", e.value(start.Add(e.length)))
+		if e.transparent {
+			line("TRANSP:TRANSPARENT")
+		}
+		more()
+		line("END:VEVENT")
+	}
+	line("BEGIN:VCALENDAR")
+	line("VERSION:2.0")
+	line("PRODID:-//sim//EN")
+	component(e.start, func() {
+		if e.count > 1 {
+			line("RRULE:FREQ=DAILY;INTERVAL=%d;COUNT=%d", e.every, e.count)
+		}
+		for _, i := range slices.Sorted(maps.Keys(e.excluded)) {
+			line("EXDATE%s", e.value(e.start.AddDate(0, 0, i*e.every)))
+		}
+	})
+	for _, i := range slices.Sorted(maps.Keys(e.cancelled)) {
+		original := e.start.AddDate(0, 0, i*e.every)
+		component(original, func() { line("RECURRENCE-ID%s", e.value(original)); line("STATUS:CANCELLED") })
+	}
+	for _, i := range slices.Sorted(maps.Keys(e.moved)) {
+		original := e.start.AddDate(0, 0, i*e.every)
+		component(original.Add(e.moved[i]), func() { line("RECURRENCE-ID%s", e.value(original)) })
+	}
+	line("END:VCALENDAR")
+	return b.String()
+}
+
+func (e *entry) value(reading time.Time) string {
+	if e.allDay {
+		return ";VALUE=DATE:" + reading.Format("20060102")
+	}
+	return ";TZID=" + e.zone + ":" + reading.Format("20060102T150405")
+}
