@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/busyd/busyd/booking"
+	"github.com/busyd/busyd/busy"
+)
+
+// problem is a kind of failure as a client sees it. It is an error, so that a
+// handler can return one.
+type problem struct {
+	code   string // stable
+	status int
+	title  string
+	detail string
+}
+
+func (p problem) Error() string { return p.code }
+
+// The problems.
+var (
+	invalidRequest = problem{"invalid_request", 400, "The request is invalid", "See violations: each names a field and the form it must have."}
+	unauthorized   = problem{"unauthorized", 401, "A valid API key is required", "Send the header Authorization: Bearer KEY with a key that is neither expired nor revoked."}
+	missingScope   = problem{"missing_scope", 403, "The API key lacks a scope", "Use a key that has the scope."}
+	crossOrigin    = problem{"cross_origin", 403, "The form came from another site", "Open the page itself and send its own form."}
+	notFound       = problem{"not_found", 404, "Not found", "There is nothing of this id."}
+	noRoute        = problem{"no_such_route", 404, "There is no such route", "See /v1/openapi.json for the routes."}
+	wrongMethod    = problem{"method_not_allowed", 405, "The route has no such method", "The Allow header names the methods it has."}
+	slowRequest    = problem{"request_timeout", 408, "The request took too long to arrive", "Send the body at once."}
+	notFresh       = problem{"not_fresh", 409, "Calendars are not fresh", "See resources for those that are not fresh, and why. Without stale=reject they would be treated as busy."}
+	tooLarge       = problem{"body_too_large", 413, "The body is too large", "A body may have 65,536 bytes."}
+	wrongMedia     = problem{"unsupported_media_type", 415, "The body must be JSON", "Send Content-Type: application/json."}
+	tooManySlots   = problem{"too_many_slots", 422, "There are too many slots", "Ask for a shorter range, fewer resources or a longer interval: the slots of an answer may name 100,000 resources altogether."}
+	internal       = problem{"internal", 500, "Something went wrong here", "The cause is in busyd's log under the request id in instance."}
+	timedOut       = problem{"timeout", 503, "The answer took too long", "Try again, or ask for less."}
+)
+
+// anyRoute are the problems that every route can have, and bodyRoute those of
+// every route that takes a body.
+func anyRoute() []problem {
+	return []problem{invalidRequest, unauthorized, missingScope, internal, timedOut}
+}
+
+func bodyRoute() []problem { return []problem{slowRequest, tooLarge, wrongMedia} }
+
+// problemOf is the one table from errors to problems. What is not in it is
+// internal.
+func problemOf(err error) problem {
+	var p problem
+	var large *http.MaxBytesError
+	var stale *booking.NotFresh
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &large):
+		return tooLarge
+	case errors.As(err, &stale):
+		return notFresh
+	case errors.Is(err, busy.ErrInvalid):
+		return invalidRequest
+	case errors.Is(err, busy.ErrNotFound):
+		return notFound
+	case errors.Is(err, booking.ErrTooMany):
+		return tooManySlots
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return timedOut
+	default:
+		return internal
+	}
+}
+
+// Problem is the body of every error (RFC 9457).
+type Problem struct {
+	Type       string            `json:"type" format:"uri" doc:"Names the kind of problem: urn:busyd:problem: and the code."`
+	Title      string            `json:"title" doc:"The kind of problem, for a person."`
+	Status     int               `json:"status" doc:"The HTTP status."`
+	Detail     string            `json:"detail" doc:"What to do about it."`
+	Code       string            `json:"code" doc:"The kind of problem, for a program. Codes do not change."`
+	Instance   string            `json:"instance" format:"uri" doc:"The id of the request, also in busyd's log."`
+	Violations []violation       `json:"violations,omitempty" nullable:"false" doc:"What is wrong with each field."`
+	Resources  []resourceSummary `json:"resources,omitempty" nullable:"false" doc:"With not_fresh: the resources that are not."`
+}
+
+type violation struct {
+	Field  string `json:"field" doc:"The name of the parameter or of the body's field."`
+	Detail string `json:"detail" doc:"The form it must have."`
+}
+
+// violations are all that is wrong with a request.
+type violations []violation
+
+func (v violations) Error() string {
+	text := busy.ErrInvalid.Error()
+	for _, one := range v {
+		text += "; " + one.Field + " " + one.Detail
+	}
+	return text
+}
+
+func (v violations) Is(target error) bool { return target == busy.ErrInvalid }
+
+// violationsOf returns what of an invalid request may be shown.
+func violationsOf(err error) violations {
+	var many violations
+	if errors.As(err, &many) {
+		return many
+	}
+	var one *busy.Violation
+	if errors.As(err, &one) {
+		return violations{{one.Field, one.Detail}}
+	}
+	return nil
+}
+
+// fail writes the problem that an error is. Its own words go to the log only.
+func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	id := requestID(r)
+	if p.status >= http.StatusInternalServerError {
+		a.Log.ErrorContext(r.Context(), "request failed",
+			"request", id, "route", routeOf(r), "code", p.code, "error", err.Error())
+	}
+	body := Problem{
+		Type: "urn:busyd:problem:" + p.code, Title: p.title, Status: p.status, Detail: p.detail, Code: p.code,
+		Instance: "urn:uuid:" + id, Violations: violationsOf(err),
+	}
+	var stale *booking.NotFresh
+	if errors.As(err, &stale) {
+		body.Resources = summaries(stale.Standings)
+	}
+	if p.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	encoded, err := json.Marshal(body)
+	if err != nil { // strings and numbers always encode
+		encoded = []byte("{}")
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.status)
+	_, _ = w.Write(encoded)
+}

@@ -1,0 +1,167 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/busyd/busyd/busy"
+)
+
+// agendas reads the resources' agendas and puts them into the order asked. It
+// trusts nobody that an agenda is missing: that would look free.
+func (a *api) agendas(ctx context.Context, tenant busy.TenantID, ids []busy.ResourceID, span busy.Span) ([]busy.Agenda, error) {
+	found, err := a.Store.Agendas(ctx, tenant, ids, span)
+	if err != nil {
+		return nil, err
+	}
+	ordered := make([]busy.Agenda, 0, len(ids))
+	for _, id := range ids {
+		i := slices.IndexFunc(found, func(g busy.Agenda) bool { return g.Resource.ID == id })
+		if i < 0 {
+			return nil, busy.ErrNotFound
+		}
+		ordered = append(ordered, found[i])
+	}
+	return ordered, nil
+}
+
+// page cuts the part of a list that follows the cursor. Lists are by id, which
+// changes under nobody's feet.
+func page[T any](all []T, id func(T) string, after string, limit int) (items []T, next *string) {
+	slices.SortFunc(all, func(a, b T) int { return strings.Compare(id(a), id(b)) })
+	from, found := slices.BinarySearchFunc(all, after, func(item T, after string) int { return strings.Compare(id(item), after) })
+	if found {
+		from++
+	}
+	if items = all[from:]; len(items) <= limit {
+		return items, nil
+	}
+	items = items[:limit]
+	cursor := base64.RawURLEncoding.EncodeToString([]byte(id(items[limit-1])))
+	return items, &cursor
+}
+
+type resourcesAnswer struct {
+	Resources []resourceItem `json:"resources" nullable:"false" doc:"By id."`
+	Next      *string        `json:"next,omitempty" doc:"The cursor of the next page; absent on the last."`
+}
+
+type resourceItem struct {
+	ID    string `json:"id" format:"uuid"`
+	Name  string `json:"name"`
+	Zone  string `json:"zone" doc:"An IANA name." example:"Europe/Berlin"`
+	Hours string `json:"hours" doc:"Weekly working hours on the clock of the zone; empty: never open." example:"mon 09:00-12:00 13:00-17:00; sat 22:00-02:00"`
+}
+
+func (a *api) listResources(r *request) (any, error) {
+	limit, after := r.params.limit(), r.params.after()
+	if err := r.params.err(); err != nil {
+		return nil, err
+	}
+	all, err := a.Store.Resources(r.ctx, r.tenant)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]resourceItem, len(all))
+	for i, res := range all {
+		items[i] = resourceItem{ID: res.ID.String(), Name: res.Name, Zone: res.Zone, Hours: res.Hours.String()}
+	}
+	var out resourcesAnswer
+	out.Resources, out.Next = page(items, func(i resourceItem) string { return i.ID }, after, limit)
+	return out, nil
+}
+
+type connectionsAnswer struct {
+	Connections []connectionItem `json:"connections" nullable:"false" doc:"By id."`
+	Next        *string          `json:"next,omitempty" doc:"The cursor of the next page; absent on the last."`
+}
+
+type connectionItem struct {
+	ID        string               `json:"id" format:"uuid"`
+	Resource  string               `json:"resource" format:"uuid"`
+	Provider  busy.Kind            `json:"provider" example:"caldav"`
+	State     busy.ConnectionState `json:"state" enum:"active,needs_reconnect,paused,disconnected"`
+	Reason    string               `json:"reason,omitempty" doc:"A code for why it is not active."`
+	CreatedAt time.Time            `json:"created_at"`
+	ChangedAt time.Time            `json:"changed_at" doc:"When its state last changed."`
+}
+
+func (a *api) listConnections(r *request) (any, error) {
+	limit, after := r.params.limit(), r.params.after()
+	if err := r.params.err(); err != nil {
+		return nil, err
+	}
+	all, err := a.Store.Connections(r.ctx, r.tenant)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]connectionItem, len(all))
+	for i, c := range all {
+		items[i] = connectionItem{
+			ID: c.ID.String(), Resource: c.Resource.String(), Provider: c.Kind, State: c.State, Reason: c.Reason,
+			CreatedAt: c.CreatedAt.UTC(), ChangedAt: c.ChangedAt.UTC(),
+		}
+	}
+	var out connectionsAnswer
+	out.Connections, out.Next = page(items, func(i connectionItem) string { return i.ID }, after, limit)
+	return out, nil
+}
+
+type calendarsAnswer struct {
+	Calendars []calendarItem `json:"calendars" nullable:"false" doc:"By id."`
+	Next      *string        `json:"next,omitempty" doc:"The cursor of the next page; absent on the last."`
+}
+
+type calendarItem struct {
+	ID         string              `json:"id" format:"uuid"`
+	Connection string              `json:"connection" format:"uuid"`
+	Resource   string              `json:"resource" format:"uuid"`
+	Provider   busy.Kind           `json:"provider" example:"caldav"`
+	Name       string              `json:"name"`
+	Zone       string              `json:"zone" doc:"An IANA name; empty: the resource's applies."`
+	Selected   bool                `json:"selected" doc:"Whether it blocks its resource's time."`
+	State      *busy.CalendarState `json:"state" enum:"fresh,stale,degraded,uncovered,needs_reconnect,paused,pending" nullable:"true" doc:"As to now; null unless selected."`
+	AsOf       *time.Time          `json:"as_of" doc:"When it was last read completely; null: never."`
+	Covered    *interval           `json:"covered,omitempty" doc:"The span that is mirrored; absent until it was read."`
+	Problems   int                 `json:"problems" doc:"Events whose time is not fully known."`
+	Outcome    busy.Outcome        `json:"outcome,omitempty" doc:"How the last attempt to read it ended; absent before the first."`
+	Failures   int                 `json:"failures" doc:"Attempts that failed since the last that did not."`
+	NextAt     *time.Time          `json:"next_at" doc:"When it is read next; null: not at all."`
+}
+
+func (a *api) calendarItem(c busy.Calendar, now time.Time) calendarItem {
+	item := calendarItem{
+		ID: c.ID.String(), Connection: c.Connection.String(), Resource: c.Resource.String(), Provider: c.Kind,
+		Name: c.Name, Zone: c.Zone, Selected: c.Selected,
+		AsOf: instant(c.AsOf), Problems: c.Problems, Outcome: c.Outcome, Failures: c.Failures, NextAt: instant(c.DueAt),
+	}
+	if c.Selected {
+		state := c.StateFor(busy.Span{Start: now, End: now}, now, a.StaleAfter)
+		item.State = &state
+	}
+	if !c.Covered.Empty() {
+		item.Covered = &intervals([]busy.Span{c.Covered})[0]
+	}
+	return item
+}
+
+func (a *api) listCalendars(r *request) (any, error) {
+	limit, after := r.params.limit(), r.params.after()
+	if err := r.params.err(); err != nil {
+		return nil, err
+	}
+	all, err := a.Store.Calendars(r.ctx, r.tenant)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]calendarItem, len(all))
+	for i, c := range all {
+		items[i] = a.calendarItem(c, r.now)
+	}
+	var out calendarsAnswer
+	out.Calendars, out.Next = page(items, func(i calendarItem) string { return i.ID }, after, limit)
+	return out, nil
+}

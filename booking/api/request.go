@@ -1,0 +1,162 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/busyd/busyd/busy"
+)
+
+// request is a call of a route by a key that may make it.
+type request struct {
+	ctx    context.Context
+	tenant busy.TenantID
+	now    time.Time
+	params *params
+	body   []byte // nil: the route takes none
+}
+
+// endpoint serves one route: who calls, with what, and the answer.
+func (a *api) endpoint(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tenant, err := a.authorize(w, r, rt.scope)
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		in := &request{ctx: r.Context(), tenant: tenant, now: a.Now(), params: readParams(rt.params, r)}
+		if rt.body != nil {
+			if in.body, err = readBody(w, r); err != nil {
+				a.fail(w, r, err)
+				return
+			}
+		}
+		out, err := rt.serve(a, in)
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		if err := write(w, rt.status, out); err != nil {
+			a.fail(w, r, err)
+		}
+	})
+}
+
+// authorize finds the tenant of the request's key. Whatever is wrong with a key,
+// the answer is the same.
+func (a *api) authorize(w http.ResponseWriter, r *http.Request, scope busy.Scope) (busy.TenantID, error) {
+	token, ok := bearer(r)
+	if !ok {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="busyd"`)
+		return busy.TenantID{}, unauthorized
+	}
+	tenant, key, err := a.Store.Authenticate(r.Context(), token, a.Now())
+	if errors.Is(err, busy.ErrNotFound) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="busyd", error="invalid_token"`)
+		return busy.TenantID{}, unauthorized
+	}
+	if err != nil {
+		return busy.TenantID{}, fmt.Errorf("authenticate: %w", err)
+	}
+	if !key.Allows(scope) {
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="busyd", error="insufficient_scope", scope=%q`, scope))
+		p := missingScope
+		p.detail = fmt.Sprintf("Use a key that has the scope %s.", scope)
+		return busy.TenantID{}, p
+	}
+	return tenant, nil
+}
+
+func bearer(r *http.Request) (string, bool) {
+	headers := r.Header.Values("Authorization")
+	if len(headers) != 1 {
+		return "", false
+	}
+	scheme, token, ok := strings.Cut(headers[0], " ")
+	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	var slow net.Error
+	switch {
+	case errors.As(err, &slow) && slow.Timeout():
+		return nil, slowRequest
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, violations{{"body", "must be as long as Content-Length says"}}
+	case err != nil:
+		return nil, err
+	case len(body) == 0:
+		return []byte("{}"), nil
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/json" && media != "application/merge-patch+json" {
+		return nil, wrongMedia
+	}
+	return body, nil
+}
+
+// decode reads a JSON object into a struct and tells which field is wrong.
+func decode(body []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil {
+		if _, err = d.Token(); errors.Is(err, io.EOF) {
+			return nil
+		}
+		return violations{{"body", "must be one JSON object"}}
+	}
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) && wrong.Field != "" {
+		return violations{{wrong.Field, "must be a " + jsonType(wrong.Type.Kind().String())}}
+	}
+	// There is no type for this error; encoding/json promises no text either, so
+	// that only a field's name is taken from it.
+	if name, ok := strings.CutPrefix(err.Error(), `json: unknown field "`); ok {
+		return violations{{short(strings.TrimSuffix(name, `"`)), "is not a field of this request"}}
+	}
+	return violations{{"body", "must be one JSON object"}}
+}
+
+func jsonType(kind string) string {
+	if kind == "bool" {
+		return "boolean"
+	}
+	return kind
+}
+
+// short bounds what of a caller's own words is said back.
+func short(s string) string {
+	if len(s) > 64 {
+		return strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	return s
+}
+
+// write sends an answer. An error means that nothing was sent.
+func write(w http.ResponseWriter, status int, body any) error {
+	if body == nil {
+		w.WriteHeader(status)
+		return nil
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(body); err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes())
+	return nil
+}

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/busyd/busyd/busy"
+)
+
+// Limits of the API. Each is stated in the OpenAPI document.
+const (
+	MaxRange     = 92 * 24 * time.Hour // from from to to
+	MaxResources = 50                  // named in one request
+	MaxOffers    = 100_000             // the resources of all slots of an answer, together
+	MaxBody      = 64 << 10            // of a request, in bytes
+	MinDuration  = time.Minute
+	MaxDuration  = 24 * time.Hour
+	MinInterval  = 5 * time.Minute
+	MaxInterval  = 24 * time.Hour
+
+	defaultInterval = 15 * time.Minute
+	maxPage         = 200
+	defaultPage     = 100
+)
+
+// route is one operation of the API.
+type route struct {
+	method, path string
+	id           string     // the operation's in the document
+	scope        busy.Scope // what the key must allow
+	summary      string
+	about        string
+	params       []param
+	body         any // a zero value of the body's type; nil: the route takes none
+	status       int // of success
+	answer       any // a zero value of the answer's type; nil: no content
+	problems     []problem
+	serve        func(*api, *request) (any, error)
+}
+
+// routes lists the API. Each has the problems of anyRoute besides its own.
+func routes() []route {
+	return []route{
+		{
+			method: http.MethodGet, path: "/v1/busy", id: "getBusy", scope: busy.ScopeRead,
+			summary: "When resources are busy",
+			about: "Busy time per resource, merged and clipped to [from, to), in the order asked. An answer " +
+				"is as good as its state: time that was not read (`uncovered`, `pending`) has no intervals.",
+			params: []param{resourceParam, fromParam, toParam},
+			status: http.StatusOK, answer: busyAnswer{}, problems: []problem{notFound},
+			serve: (*api).getBusy,
+		},
+		{
+			method: http.MethodGet, path: "/v1/availability", id: "getAvailability", scope: busy.ScopeRead,
+			summary: "When resources are free",
+			about: "Slots [start, end) of the given duration inside working hours, each with the resources that are " +
+				"free in it. Slots begin at multiples of the interval from the start of each period of working " +
+				"hours, and not in the past. What is not known is never free: see `stale`. An answer that would " +
+				"name more than 100,000 resources over all its slots is refused with `too_many_slots`.",
+			params: []param{resourceParam, fromParam, toParam, durationParam, intervalParam, staleParam},
+			status: http.StatusOK, answer: availabilityAnswer{}, problems: []problem{notFound, notFresh, tooManySlots},
+			serve: (*api).getAvailability,
+		},
+		{
+			method: http.MethodPost, path: "/v1/resync", id: "resync", scope: busy.ScopeSync,
+			summary: "Read calendars now",
+			about: "Makes the selected calendars of a connection, one calendar, or all of them due at once, and " +
+				"names them. The answer does not wait for them to be read: compare `as_of`.",
+			body: resyncBody{}, status: http.StatusAccepted, answer: resyncAnswer{}, problems: []problem{notFound},
+			serve: (*api).resync,
+		},
+		{
+			method: http.MethodGet, path: "/v1/resources", id: "listResources", scope: busy.ScopeRead,
+			summary: "The people and rooms that can be booked",
+			params:  []param{limitParam, cursorParam},
+			status:  http.StatusOK, answer: resourcesAnswer{},
+			serve: (*api).listResources,
+		},
+		{
+			method: http.MethodGet, path: "/v1/connections", id: "listConnections", scope: busy.ScopeRead,
+			summary: "The connected accounts",
+			params:  []param{limitParam, cursorParam},
+			status:  http.StatusOK, answer: connectionsAnswer{},
+			serve: (*api).listConnections,
+		},
+		{
+			method: http.MethodDelete, path: "/v1/connections/{id}", id: "disconnect", scope: busy.ScopeAdmin,
+			summary: "Disconnect an account",
+			about:   "Final: the credential is destroyed, and what was read of the account's calendars is removed.",
+			params:  []param{idParam},
+			status:  http.StatusNoContent, problems: []problem{notFound},
+			serve: (*api).disconnect,
+		},
+		{
+			method: http.MethodGet, path: "/v1/calendars", id: "listCalendars", scope: busy.ScopeRead,
+			summary: "The calendars of the connected accounts, and how fresh each is",
+			params:  []param{limitParam, cursorParam},
+			status:  http.StatusOK, answer: calendarsAnswer{},
+			serve: (*api).listCalendars,
+		},
+		{
+			method: http.MethodPatch, path: "/v1/calendars/{id}", id: "selectCalendar", scope: busy.ScopeAdmin,
+			summary: "Let a calendar block its resource's time, or not",
+			about:   "A calendar that is no longer selected is forgotten; one that is again is read at once.",
+			params:  []param{idParam}, body: selectBody{},
+			status: http.StatusOK, answer: calendarItem{}, problems: []problem{notFound},
+			serve: (*api).selectCalendar,
+		},
+	}
+}

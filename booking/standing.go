@@ -1,0 +1,67 @@
+package booking
+
+import (
+	"time"
+
+	"github.com/busyd/busyd/busy"
+)
+
+// Standing is how well a resource's blocks mirror its calendars, for an answer
+// about a span.
+type Standing struct {
+	Resource  busy.ResourceID
+	State     busy.CalendarState // the worst of Calendars
+	AsOf      time.Time          // the oldest of Calendars; zero: one was never read
+	Calendars []CalendarStanding
+
+	// Known is the part of the span that every calendar mirrors; it may be
+	// empty. Known time without a block is free as far as the calendars tell.
+	Known busy.Span
+	// KnownState is State for an answer about Known alone, in which nothing is
+	// uncovered.
+	KnownState busy.CalendarState
+}
+
+// CalendarStanding is the part of one calendar in a [Standing].
+type CalendarStanding struct {
+	Calendar busy.CalendarID
+	State    busy.CalendarState
+	AsOf     time.Time // zero: never
+}
+
+// Judge tells how well the agenda answers a question about the span at now. A
+// resource without a selected calendar has nothing to mirror: it is fresh, as of
+// now.
+func Judge(a busy.Agenda, span busy.Span, now time.Time, staleAfter time.Duration) Standing {
+	s := Standing{
+		Resource: a.Resource.ID, State: busy.StateFresh, AsOf: now,
+		Known: span, KnownState: busy.StateFresh,
+	}
+	for _, c := range a.Calendars {
+		state := c.StateFor(span, now, staleAfter)
+		s.Calendars = append(s.Calendars, CalendarStanding{Calendar: c.ID, State: state, AsOf: c.AsOf})
+		s.State = s.State.Worse(state)
+		s.KnownState = s.KnownState.Worse(c.StateFor(c.Covered, now, staleAfter))
+		s.Known = s.Known.Intersect(c.Covered)
+		if c.AsOf.IsZero() {
+			s.Known = busy.Span{}
+		}
+		if c.AsOf.Before(s.AsOf) {
+			s.AsOf = c.AsOf
+		}
+	}
+	return s
+}
+
+// Taken returns when the agenda's blocks take the resource's time within the
+// span, merged and clipped to it. Tentative time is taken.
+func Taken(a busy.Agenda, span busy.Span) []busy.Span {
+	taken := make([]busy.Span, 0, len(a.Blocks))
+	for _, b := range a.Blocks {
+		s := busy.Span{Start: b.Start, End: b.End}.Intersect(span)
+		if b.State != busy.Free && !s.Empty() {
+			taken = append(taken, s)
+		}
+	}
+	return busy.Merge(taken)
+}
