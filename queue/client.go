@@ -1,0 +1,107 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/busyd/busyd/busy"
+)
+
+// parallel is how many tasks are on their way to Redis at once: enqueueing is a
+// round trip each.
+const parallel = 16
+
+// Client puts tasks into the queues. It is safe for concurrent use.
+type Client struct {
+	redis     Redis
+	inspector *asynq.Inspector
+	now       func() time.Time
+}
+
+// NewClient returns a client that uses the pool.
+func NewClient(r Redis, now func() time.Time) *Client {
+	return &Client{r, asynq.NewInspectorFromRedisClient(r), now}
+}
+
+// Enqueue puts the tasks into the queues of their urgencies. A calendar that is
+// queued already stays where it is. An error says that some tasks were not
+// queued: the caller may go on, for the sweep finds their calendars in Postgres.
+func (c *Client) Enqueue(ctx context.Context, tasks []busy.Task) error {
+	// An asynq client announces each queue once in its life, which a flushed
+	// Redis forgets; so it gets a short one. It is a struct around the pool.
+	client := asynq.NewClientFromRedisClient(c.redis)
+	group, ctx := errgroup.WithContext(ctx)
+	workers := min(parallel, len(tasks))
+	for first := range workers {
+		group.Go(func() error {
+			for i := first; i < len(tasks); i += workers {
+				if err := c.enqueue(ctx, client, tasks[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (c *Client) enqueue(ctx context.Context, client *asynq.Client, t busy.Task) error {
+	task, options, err := encode(t, c.now())
+	if err != nil {
+		return err
+	}
+	_, err = client.EnqueueContext(ctx, task, options...)
+	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+		return fmt.Errorf("enqueue a task: %w", err)
+	}
+	return nil
+}
+
+// Depth is the state of one queue.
+type Depth struct {
+	Pending int // wait for a worker
+	Active  int // are under way
+	Failed  int // were given up after their workers died
+	// Latency is how long the oldest pending task has waited.
+	Latency time.Duration
+}
+
+// Depths returns the state of every queue.
+func (c *Client) Depths(context.Context) (map[busy.Urgency]Depth, error) {
+	known, err := c.inspector.Queues() // those that something was put into
+	if err != nil {
+		return nil, fmt.Errorf("list the queues: %w", err)
+	}
+	depths := map[busy.Urgency]Depth{}
+	for name := range weights {
+		if !slices.Contains(known, name) {
+			depths[busy.Urgency(name)] = Depth{}
+			continue
+		}
+		info, err := c.inspector.GetQueueInfo(name)
+		if err != nil {
+			return nil, fmt.Errorf("look at the queues: %w", err)
+		}
+		depths[busy.Urgency(name)] = Depth{
+			Pending: info.Pending + info.Scheduled + info.Retry,
+			Active:  info.Active, Failed: info.Archived, Latency: info.Latency,
+		}
+	}
+	return depths, nil
+}
+
+// Pending counts the tasks that wait for a worker.
+func (c *Client) Pending(ctx context.Context) (int, error) {
+	depths, err := c.Depths(ctx)
+	pending := 0
+	for _, d := range depths {
+		pending += d.Pending
+	}
+	return pending, err
+}
