@@ -67,6 +67,18 @@ func (l *ledger) set(fail error) {
 	l.fail = fail
 }
 
+func (l *ledger) claims() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.calls)
+}
+
+func (l *ledger) lastLimit() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limit
+}
+
 // line plays the queues.
 type line struct {
 	mu      sync.Mutex
@@ -85,6 +97,12 @@ func (q *line) Pending(context.Context) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.waiting, q.fail
+}
+
+func (q *line) count() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting
 }
 
 func (q *line) set(waiting int, fail error) {
@@ -106,13 +124,13 @@ func TestSweepDrainsFullBatchesAtOnce(t *testing.T) {
 		due, q := newLedger(t, 250, time.Now()), &line{}
 		go sweep(due, q, &logs{}).Run(ctx)
 		synctest.Wait() // no time has passed
-		if len(due.calls) != 3 || q.waiting != 250 {
-			t.Errorf("%d claims brought %d tasks", len(due.calls), q.waiting)
+		if due.claims() != 3 || q.count() != 250 {
+			t.Errorf("%d claims brought %d tasks", due.claims(), q.count())
 		}
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
-		if len(due.calls) != 4 {
-			t.Errorf("%d claims after one more interval, want 4", len(due.calls))
+		if due.claims() != 4 {
+			t.Errorf("%d claims after one more interval, want 4", due.claims())
 		}
 		cancel()
 	})
@@ -125,14 +143,14 @@ func TestSweepKeepsTheQueueShort(t *testing.T) {
 		q.set(950, nil)
 		go sweep(due, q, &logs{}).Run(ctx)
 		synctest.Wait()
-		if q.waiting != 1000 || due.limit != 50 {
-			t.Errorf("%d tasks wait, the last claim was of %d", q.waiting, due.limit)
+		if q.count() != 1000 || due.lastLimit() != 50 {
+			t.Errorf("%d tasks wait, the last claim was of %d", q.count(), due.lastLimit())
 		}
 		q.set(0, nil)
 		time.Sleep(1100 * time.Millisecond)
 		synctest.Wait()
-		if q.waiting != 1000 {
-			t.Errorf("%d tasks wait once there was room again", q.waiting)
+		if q.count() != 1000 {
+			t.Errorf("%d tasks wait once there was room again", q.count())
 		}
 		cancel()
 	})
@@ -151,17 +169,17 @@ func TestSweepBacksOffAndLogsOnce(t *testing.T) {
 				go sweep(due, q, l).Run(ctx)
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				if n := len(due.calls); name == "postgres" && (n < 10 || n > 16) {
+				if n := due.claims(); name == "postgres" && (n < 10 || n > 16) {
 					t.Errorf("%d tries in a minute", n)
 				}
-				if name == "redis" && len(due.calls) > 0 {
+				if name == "redis" && due.claims() > 0 {
 					t.Error("calendars were claimed while Redis was away")
 				}
 				fail(due, q, nil)
 				time.Sleep(6 * time.Second)
 				synctest.Wait()
-				if q.waiting != 10 {
-					t.Errorf("%d tasks wait once both are back", q.waiting)
+				if q.count() != 10 {
+					t.Errorf("%d tasks wait once both are back", q.count())
 				}
 				if strings.Count(l.String(), "cannot work") != 1 || strings.Count(l.String(), "works again") != 1 {
 					t.Errorf("logged:\n%s", l)
