@@ -1,0 +1,198 @@
+package ical
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/busyd/busyd/busy"
+)
+
+// converter makes events of components.
+type converter struct {
+	feed     bool
+	version  string
+	zones    *zoneTable
+	problems problems
+}
+
+// problems collects what is wrong, each kind once an event.
+type problems struct {
+	key string // of problems that belong to no event
+	all []Problem
+}
+
+func (p *problems) add(found ...Problem) {
+	told := map[busy.Problem]bool{}
+	for _, f := range found {
+		if told[f.Code] || len(p.all) >= maxProblems {
+			continue
+		}
+		told[f.Code] = true
+		if f.Key == "" {
+			f.Key = p.key
+		}
+		p.all = append(p.all, f)
+	}
+}
+
+// event makes the event of a VEVENT, with its UID as Key and Series. It is false
+// for one without a start, which is no event at all.
+func (c *converter) event(e *component, index int) (busy.Event, bool) {
+	ev, ok := c.read(e)
+	uid := strings.TrimSpace(e.value("UID"))
+	if uid == "" && c.feed {
+		uid = "#" + strconv.Itoa(index) // lasts as long as the order of the file does
+	}
+	if ev.Original.IsZero() && e.get("RECURRENCE-ID") != nil {
+		uid += "#" + strconv.Itoa(e.line) // not to be taken for the master
+	}
+	ev.Key, ev.Series, ev.Version = uid, uid, c.version
+	for i := range e.problems {
+		if c.feed {
+			e.problems[i].Key = uid
+		}
+	}
+	c.problems.add(e.problems...)
+	return ev, ok
+}
+
+func (c *converter) read(e *component) (busy.Event, bool) {
+	var ev busy.Event
+	ev.State, ev.Why = stateOf(e)
+	ev.Subject = subjectOf(e.value("SUMMARY"))
+	ev.Sequence, ev.Stamp = revision(e)
+	if id := e.get("RECURRENCE-ID"); id != nil {
+		c.original(e, id, &ev)
+	}
+	if !c.start(e, &ev) {
+		return ev, ev.Cancelled
+	}
+	c.end(e, &ev)
+	if ev.Original.IsZero() {
+		ev.Recurrence = c.recurrence(e, ev.Start)
+	}
+	return ev, true
+}
+
+// original reads a RECURRENCE-ID. One that cannot be read leaves a standalone
+// event; what it replaces stays too.
+func (c *converter) original(e *component, id *property, ev *busy.Event) {
+	original, ok := c.moment(e, id, id.value)
+	if !ok {
+		e.flag(id.line, busy.ProblemUnreadable, "the RECURRENCE-ID cannot be read")
+		return
+	}
+	ev.Original = original
+	ev.AndFuture = upper(id.param("RANGE")) == "THISANDFUTURE"
+	ev.Cancelled = ev.Why == busy.WhyCancelled
+}
+
+func (c *converter) start(e *component, ev *busy.Event) bool {
+	p := e.get("DTSTART")
+	if p != nil {
+		start, ok := c.moment(e, p, p.value)
+		if ok {
+			ev.Start = start
+			return true
+		}
+	}
+	if ev.Cancelled {
+		return false
+	}
+	e.flag(e.line, busy.ProblemNoStart, "the event has no start that can be read")
+	ev.Start = ev.Original // the best guess for an exception
+	return !ev.Start.IsZero()
+}
+
+// end reads DTEND or, without one, DURATION. An end that cannot be read leaves
+// the event with the length it has without any.
+func (c *converter) end(e *component, ev *busy.Event) {
+	if p := e.get("DTEND"); p != nil {
+		end, ok := c.moment(e, p, p.value)
+		if ok {
+			ev.End = matching(ev.Start, end)
+			return
+		}
+		e.flag(p.line, busy.ProblemUnreadable, "the DTEND cannot be read")
+	}
+	if p := e.get("DURATION"); p != nil {
+		length, ok := parseDuration(p.value)
+		if ok {
+			ev.Length = whole(ev.Start, length)
+			return
+		}
+		e.flag(p.line, busy.ProblemUnreadable, "the DURATION cannot be read")
+	}
+	if ev.Start.Date {
+		ev.Length.Days = 1 // RFC 5545 §3.6.1
+	}
+}
+
+// matching makes the end of the same type as the start, which RFC 5545 §3.8.2.2
+// asks for: a date ends a timed event at its midnight, a time ends an all-day
+// event with its day. An all-day event that ends on the day it starts, as some
+// exporters write, lasts that day.
+func matching(start, end busy.Moment) busy.Moment {
+	switch {
+	case !start.Date && end.Date:
+		return busy.Moment{Wall: end.Wall, Zone: start.Zone}
+	case start.Date && !end.Date:
+		day := end.Wall.Truncate(24 * time.Hour)
+		if day.Before(end.Wall) {
+			day = day.AddDate(0, 0, 1)
+		}
+		end = busy.Moment{Wall: day, Date: true}
+	}
+	if start.Date && end == start {
+		end.Wall = end.Wall.AddDate(0, 0, 1)
+	}
+	return end
+}
+
+// whole makes the length of an all-day event whole days.
+func whole(start busy.Moment, l busy.Length) busy.Length {
+	if !start.Date {
+		return l
+	}
+	const day = 24 * time.Hour
+	days := int(l.Exact / day)
+	if l.Exact%day > 0 {
+		days++
+	}
+	return busy.Length{Days: l.Days + days}
+}
+
+// moment reads a time of a property, in the zone that its TZID names.
+func (c *converter) moment(e *component, p *property, value string) (busy.Moment, bool) {
+	r, ok := parseReading(value)
+	tzid := p.param("TZID")
+	switch midnight := r.wall.Equal(r.wall.Truncate(24 * time.Hour)); {
+	case !ok:
+		return busy.Moment{}, false
+	case r.date, midnight && !r.utc && upper(p.param("VALUE")) == "DATE":
+		return busy.Moment{Wall: r.wall, Date: true}, true
+	case r.utc:
+		return busy.InstantOf(r.wall), true
+	case tzid == "":
+		return busy.Moment{Wall: r.wall}, true
+	}
+	zone, found := c.zones.resolve(tzid)
+	if !found {
+		e.flag(p.line, busy.ProblemZone, "the time zone of the "+p.name+" is unknown; the calendar's was used")
+	}
+	return busy.Moment{Wall: r.wall, Zone: zone}, true
+}
+
+// revision reads SEQUENCE and DTSTAMP; what cannot be read is zero.
+func revision(e *component) (int, time.Time) {
+	sequence := 0
+	if s := strings.TrimSpace(e.value("SEQUENCE")); len(s) < 10 {
+		sequence = max(0, number(s))
+	}
+	stamp, ok := parseReading(e.value("DTSTAMP"))
+	if !ok {
+		return sequence, time.Time{}
+	}
+	return sequence, stamp.wall
+}
