@@ -35,22 +35,30 @@ type CalendarStanding struct {
 func Judge(a busy.Agenda, span busy.Span, now time.Time, staleAfter time.Duration) Standing {
 	s := Standing{
 		Resource: a.Resource.ID, State: busy.StateFresh, AsOf: now,
-		Known: span, KnownState: busy.StateFresh,
+		Known: Known(a, span), KnownState: busy.StateFresh,
 	}
 	for _, c := range a.Calendars {
 		state := c.StateFor(span, now, staleAfter)
 		s.Calendars = append(s.Calendars, CalendarStanding{Calendar: c.ID, State: state, AsOf: c.AsOf})
 		s.State = s.State.Worse(state)
 		s.KnownState = s.KnownState.Worse(c.StateFor(c.Covered, now, staleAfter))
-		s.Known = s.Known.Intersect(c.Covered)
-		if c.AsOf.IsZero() {
-			s.Known = busy.Span{}
-		}
 		if c.AsOf.Before(s.AsOf) {
 			s.AsOf = c.AsOf
 		}
 	}
 	return s
+}
+
+// Known returns the part of the span that all of the agenda's calendars mirror;
+// it may be empty.
+func Known(a busy.Agenda, span busy.Span) busy.Span {
+	for _, c := range a.Calendars {
+		if c.AsOf.IsZero() {
+			return busy.Span{}
+		}
+		span = span.Intersect(c.Covered)
+	}
+	return span
 }
 
 // Taken returns when the agenda's blocks take the resource's time within the

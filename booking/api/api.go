@@ -76,6 +76,7 @@ type api struct {
 	Config
 	mux     *http.ServeMux
 	openapi []byte
+	site    *site
 }
 
 // New returns the handler of everything that busyd answers over HTTP.
@@ -98,6 +99,9 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	a.openapi = document
+	if a.site, err = newSite(); err != nil {
+		return nil, err
+	}
 	a.mount()
 	return a.guard(a.mux), nil
 }

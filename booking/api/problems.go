@@ -118,12 +118,8 @@ func violationsOf(err error) violations {
 
 // fail writes the problem that an error is. Its own words go to the log only.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := problemOf(err)
+	p := a.logged(r, err)
 	id := requestID(r)
-	if p.status >= http.StatusInternalServerError {
-		a.Log.ErrorContext(r.Context(), "request failed",
-			"request", id, "route", routeOf(r), "code", p.code, "error", err.Error())
-	}
 	body := Problem{
 		Type: "urn:busyd:problem:" + p.code, Title: p.title, Status: p.status, Detail: p.detail, Code: p.code,
 		Instance: "urn:uuid:" + id, Violations: violationsOf(err),
@@ -142,4 +138,15 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.status)
 	_, _ = w.Write(encoded)
+}
+
+// logged returns the problem that an error is, after it told the log of one that
+// is ours.
+func (a *api) logged(r *http.Request, err error) problem {
+	p := problemOf(err)
+	if p.status >= http.StatusInternalServerError {
+		a.Log.ErrorContext(r.Context(), "request failed",
+			"request", requestID(r), "route", routeOf(r), "code", p.code, "error", err.Error())
+	}
+	return p
 }
