@@ -1,0 +1,181 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/store/seal"
+)
+
+// NewCalendar is a calendar that was found on an account.
+type NewCalendar struct {
+	Remote   busy.Secret // the provider's address of it
+	Name     string
+	Zone     string // an IANA name; empty: the provider does not tell
+	Selected bool
+}
+
+func (tx *Tx) queueCalendar(batch *pgx.Batch, box *seal.Box, connection busy.Connection, found NewCalendar, now time.Time,
+) (busy.Calendar, error) {
+	if found.Zone != "" {
+		if err := checkZone(found.Zone); err != nil {
+			return busy.Calendar{}, err
+		}
+	}
+	id, err := busy.NewID[busy.Calendar](tx.store.random)
+	if err != nil {
+		return busy.Calendar{}, err
+	}
+	remote, err := box.Seal(remoteField, string(id[:]), found.Remote)
+	if err != nil {
+		return busy.Calendar{}, err
+	}
+	name, err := box.Seal(nameField, string(id[:]), []byte(found.Name))
+	if err != nil {
+		return busy.Calendar{}, err
+	}
+	calendar := busy.Calendar{
+		ID: id, Connection: connection.ID, Resource: connection.Resource, Kind: connection.Kind,
+		Name: found.Name, Zone: found.Zone, Selected: found.Selected, Connected: connection.State,
+	}
+	if found.Selected {
+		calendar.DueAt = now
+	}
+	hash := box.Hash(remoteField, string(connection.ID[:]), string(found.Remote))
+	batch.Queue(`
+		insert into calendars (tenant_id, id, connection_id, resource_id, remote_hash, remote_sealed, name_sealed, zone,
+			selected, due_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		arg(tx.Tenant), arg(id), arg(connection.ID), arg(connection.Resource), hash[:], remote, name, found.Zone,
+		found.Selected, argTime(calendar.DueAt))
+	return calendar, nil
+}
+
+// A freshness is read from these columns of calendars c, and a calendar from
+// those and connections n.
+const (
+	freshnessColumns = `c.as_of, c.covered_from, c.covered_to, c.problems, c.outcome, c.failures, c.due_at,
+		c.lease_until is not null`
+	calendarColumns = `c.id, c.connection_id, c.resource_id, n.kind, c.zone, c.selected, n.state, ` + freshnessColumns
+	fromCalendars   = ` from calendars c join connections n on n.tenant_id = c.tenant_id and n.id = c.connection_id `
+)
+
+func freshnessInto(f *busy.Freshness) []any {
+	return []any{
+		intoTime(&f.AsOf), intoTime(&f.Covered.Start), intoTime(&f.Covered.End), &f.Problems, (*string)(&f.Outcome),
+		&f.Failures, intoTime(&f.DueAt), &f.Running,
+	}
+}
+
+func calendarInto(c *busy.Calendar) []any {
+	return append([]any{
+		into(&c.ID), into(&c.Connection), into(&c.Resource), (*string)(&c.Kind), &c.Zone, &c.Selected,
+		(*string)(&c.Connected),
+	}, freshnessInto(&c.Freshness)...)
+}
+
+// Calendars lists the calendars of the tenant's live connections, selected or
+// not, by connection.
+func (s *Store) Calendars(ctx context.Context, tenant busy.TenantID) ([]busy.Calendar, error) {
+	var calendars []busy.Calendar
+	err := s.In(ctx, tenant, func(tx *Tx) error {
+		rows, err := tx.Query(ctx, `select c.name_sealed, `+calendarColumns+fromCalendars+`
+			where c.tenant_id = $1 order by n.created_at, n.id, c.id`, arg(tenant))
+		if err != nil {
+			return failed("list calendars", err)
+		}
+		calendars, err = tx.collectCalendars(ctx, rows)
+		return failed("list calendars", err)
+	})
+	return calendars, err
+}
+
+// Calendar returns one calendar of a live connection. ErrNotFound.
+func (s *Store) Calendar(ctx context.Context, tenant busy.TenantID, id busy.CalendarID) (busy.Calendar, error) {
+	var calendar busy.Calendar
+	err := s.In(ctx, tenant, func(tx *Tx) error {
+		rows, err := tx.Query(ctx, `select c.name_sealed, `+calendarColumns+fromCalendars+`
+			where c.tenant_id = $1 and c.id = $2`, arg(tenant), arg(id))
+		if err != nil {
+			return failed("find the calendar", err)
+		}
+		found, err := tx.collectCalendars(ctx, rows)
+		if err == nil && len(found) == 0 {
+			err = busy.ErrNotFound
+		}
+		if err == nil {
+			calendar = found[0]
+		}
+		return failed("find the calendar", err)
+	})
+	return calendar, err
+}
+
+// collectCalendars reads rows of name_sealed and calendarColumns.
+func (tx *Tx) collectCalendars(ctx context.Context, rows pgx.Rows) ([]busy.Calendar, error) {
+	var names [][]byte
+	calendars, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (busy.Calendar, error) {
+		var c busy.Calendar
+		var name []byte
+		err := row.Scan(append([]any{&name}, calendarInto(&c)...)...)
+		names = append(names, name)
+		return c, err
+	})
+	if err != nil || len(calendars) == 0 {
+		return nil, err
+	}
+	box, err := tx.Box(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range calendars {
+		name, err := box.Open(nameField, string(calendars[i].ID[:]), names[i])
+		if err != nil {
+			return nil, err
+		}
+		calendars[i].Name = string(name)
+	}
+	return calendars, nil
+}
+
+// Select decides whether a calendar blocks its resource's time. Deselecting
+// removes all that was read from it and fences whoever is reading it; selecting
+// makes it due at once. Nothing happens if it is so already. ErrNotFound.
+func (s *Store) Select(ctx context.Context, tenant busy.TenantID, id busy.CalendarID, selected bool, now time.Time) error {
+	return s.In(ctx, tenant, func(tx *Tx) error {
+		var is bool
+		err := tx.QueryRow(ctx, `select selected from calendars where tenant_id = $1 and id = $2 for update`,
+			arg(tenant), arg(id)).Scan(&is)
+		if err != nil || is == selected {
+			return failed("find the calendar", err)
+		}
+		if selected {
+			_, err := tx.Exec(ctx, `
+				update calendars c set selected = true, epoch = epoch + 1,
+					due_at = case when n.state = 'active' then $3::timestamptz end
+				from connections n
+				where c.tenant_id = $1 and c.id = $2 and n.tenant_id = $1 and n.id = c.connection_id`,
+				arg(tenant), arg(id), micros(now))
+			return failed("select the calendar", err)
+		}
+		return tx.deselect(ctx, id)
+	})
+}
+
+func (tx *Tx) deselect(ctx context.Context, id busy.CalendarID) error {
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		update calendars set selected = false, epoch = epoch + 1, due_at = null, lease_until = null, urgency = 'routine',
+			want_full = false, cursor_sealed = null, as_of = null, full_at = null, covered_from = null, covered_to = null,
+			expanded_zone = '', outcome = '', failures = 0, suspicions = 0, problems = 0
+		where tenant_id = $1 and id = $2`, arg(tx.Tenant), arg(id))
+	batch.Queue(`
+		delete from blocks b using calendars c
+		where c.tenant_id = $1 and c.id = $2
+			and b.tenant_id = $1 and b.resource_id = c.resource_id and b.calendar_id = c.id`, arg(tx.Tenant), arg(id))
+	batch.Queue(`delete from events where tenant_id = $1 and calendar_id = $2`, arg(tx.Tenant), arg(id))
+	return failed("deselect the calendar", tx.SendBatch(ctx, batch).Close())
+}
