@@ -135,6 +135,9 @@ func (c *client) send(ctx context.Context, at *url.URL, q query) (*http.Response
 // errElsewhere: the server points to a place that must not see the password.
 var errElsewhere = &providers.Error{Code: "redirect_refused", Err: errors.New("the server points to another site")}
 
+// iCloud writes the default port out.
+var defaultPort = map[string]string{"https": ":443", "http": ":80"}
+
 // resolve returns where a reference leads, if the credential for base may be
 // sent there: over https, within the same registrable domain. Plain http is
 // left to the transport, which keeps it to the addresses that the operator
@@ -150,6 +153,7 @@ func resolve(base *url.URL, reference string) (*url.URL, error) {
 	if base.Scheme == "https" && to.Scheme == "http" && to.Hostname() == base.Hostname() {
 		to.Scheme, to.Host = base.Scheme, base.Host
 	}
+	to.Host = strings.TrimSuffix(to.Host, defaultPort[to.Scheme])
 	if to.Scheme != "https" && to.Scheme != base.Scheme || !transport.SameSite(base.Hostname(), to.Hostname()) {
 		return nil, errElsewhere
 	}
