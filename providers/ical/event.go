@@ -8,6 +8,8 @@ import (
 	"github.com/busyd/busyd/busy"
 )
 
+const day = 24 * time.Hour // of readings, which are carried in UTC
+
 // converter makes events of components.
 type converter struct {
 	feed     bool
@@ -134,20 +136,28 @@ func (c *converter) end(e *component, ev *busy.Event) {
 // event with its day. An all-day event that ends on the day it starts, as some
 // exporters write, lasts that day.
 func matching(start, end busy.Moment) busy.Moment {
+	was := end.Wall
 	switch {
 	case !start.Date && end.Date:
 		return busy.Moment{Wall: end.Wall, Zone: start.Zone}
 	case start.Date && !end.Date:
-		day := end.Wall.Truncate(24 * time.Hour)
-		if day.Before(end.Wall) {
-			day = day.AddDate(0, 0, 1)
+		end = busy.Moment{Wall: end.Wall.Truncate(day), Date: true}
+		if end.Wall.Before(was) {
+			end = next(end)
 		}
-		end = busy.Moment{Wall: day, Date: true}
 	}
 	if start.Date && end == start {
-		end.Wall = end.Wall.AddDate(0, 0, 1)
+		return next(end)
 	}
 	return end
+}
+
+// next returns the date after, as far as dates can be written.
+func next(date busy.Moment) busy.Moment {
+	if after := date.Wall.Add(day); after.Year() <= 9999 {
+		date.Wall = after
+	}
+	return date
 }
 
 // whole makes the length of an all-day event whole days.
@@ -155,7 +165,6 @@ func whole(start busy.Moment, l busy.Length) busy.Length {
 	if !start.Date {
 		return l
 	}
-	const day = 24 * time.Hour
 	days := int(l.Exact / day)
 	if l.Exact%day > 0 {
 		days++
@@ -167,8 +176,8 @@ func whole(start busy.Moment, l busy.Length) busy.Length {
 func (c *converter) moment(e *component, p *property, value string) (busy.Moment, bool) {
 	r, ok := parseReading(value)
 	tzid := p.param("TZID")
-	switch midnight := r.wall.Equal(r.wall.Truncate(24 * time.Hour)); {
-	case !ok:
+	switch midnight := r.wall.Equal(r.wall.Truncate(day)); {
+	case !ok || r.wall.IsZero(): // the first of January 1 is how some say "never"
 		return busy.Moment{}, false
 	case r.date, midnight && !r.utc && upper(p.param("VALUE")) == "DATE":
 		return busy.Moment{Wall: r.wall, Date: true}, true

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -20,11 +19,7 @@ import (
 // TestScenarios runs the text scenarios of testdata/scenarios; the README there
 // tells their language.
 func TestScenarios(t *testing.T) {
-	files, err := filepath.Glob("testdata/scenarios/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scenarios: %v", err)
-	}
-	for _, file := range files {
+	for _, file := range glob(t, "testdata/scenarios/*.txt") {
 		for _, s := range scenarios(t, file) {
 			t.Run(s.name, func(t *testing.T) {
 				if diff := cmp.Diff(s.want, s.run()); diff != "" {
@@ -42,7 +37,7 @@ type scenario struct {
 	options           Options
 }
 
-func scenarios(t *testing.T, file string) []scenario {
+func scenarios(t testing.TB, file string) []scenario {
 	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -74,16 +69,19 @@ func scenarios(t *testing.T, file string) []scenario {
 
 // run reads the scenario's input, wrapped into a calendar where it is not one.
 func (s scenario) run() string {
-	input := s.input
-	if !strings.Contains(strings.ToUpper(input), "VCALENDAR") {
-		input = "BEGIN:VCALENDAR\nVERSION:2.0\n" + input + "END:VCALENDAR\n"
-	}
 	read := Parse
 	if s.feed {
 		read = ParseFeed
 	}
-	c, err := read(strings.NewReader(input), s.options)
+	c, err := read(strings.NewReader(wrap(s.input)), s.options)
 	return dump(c, err)
+}
+
+func wrap(input string) string {
+	if strings.Contains(strings.ToUpper(input), "VCALENDAR") {
+		return input
+	}
+	return "BEGIN:VCALENDAR\nVERSION:2.0\n" + input + "END:VCALENDAR\n"
 }
 
 func dump(c Calendar, err error) string {

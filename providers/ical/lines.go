@@ -26,7 +26,7 @@ type line struct {
 }
 
 func newLines(r io.Reader, limit int64) *lines {
-	l := &lines{r: bufio.NewReaderSize(&capped{r: r, left: limit}, 16<<10)}
+	l := &lines{r: bufio.NewReaderSize(&capped{r: r, left: limit}, 8<<10)}
 	if mark, _ := l.r.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
 		_, _ = l.r.Discard(3)
 	}

@@ -11,13 +11,8 @@ var offset = regexp.MustCompile(`^\((?:utc|gmt)(?:[+-][0-9]{1,2}[:.][0-9]{2})?\)
 
 // shown resolves the lower-case form of the name that Windows shows to people.
 func shown(lower string) (string, bool) {
-	prefix := offset.FindString(lower)
-	if prefix == "" {
-		return "", false
-	}
-	cities := strings.ReplaceAll(lower[len(prefix):], " / ", ", ")
-	name, known := windows[display[cities]]
-	return name, known
+	cities := strings.ReplaceAll(lower[len(offset.FindString(lower)):], " / ", ", ")
+	return onWindows(display[cities])
 }
 
 // display maps the names that Windows shows, in lower case and without their

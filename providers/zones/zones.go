@@ -21,7 +21,8 @@ const maxName = 200
 //   - an IANA name, in any case where CLDR knows it: Europe/Berlin;
 //   - one behind a vendor's prefix: /mozilla.org/20050126_1/Europe/Berlin;
 //   - a Windows name, in any case: W. Europe Standard Time;
-//   - the name that Windows shows: (UTC+01:00) Amsterdam, Berlin, Bern, ...
+//   - the name that Windows shows, with its offset or without: (UTC+01:00)
+//     Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna.
 //
 // Each may stand in double quotes. The names of UTC, GMT among them, all resolve
 // to UTC. It reads no more than a handful of files of the zone database, and
@@ -35,14 +36,10 @@ func Resolve(tzid string) (iana string, ok bool) {
 		return "", false
 	}
 	lower := strings.ToLower(tzid)
-	if name, known := spelling[lower]; known {
-		return load(name)
-	}
-	if name, known := windows[lower]; known {
-		return load(name)
-	}
-	if name, known := shown(lower); known {
-		return load(name)
+	for _, find := range []func(string) (string, bool){spelled, onWindows, shown} {
+		if name, known := find(lower); known {
+			return canonical(name), true
+		}
 	}
 	if name, ok := load(tzid); ok {
 		return name, true
@@ -56,6 +53,18 @@ var utc = map[string]struct{}{
 	"etc/utc": {}, "etc/gmt": {}, "etc/uct": {}, "etc/zulu": {}, "etc/universal": {}, "etc/greenwich": {},
 	"tzone://microsoft/utc": {}, "coordinated universal time": {},
 }
+
+func canonical(name string) string {
+	if _, is := utc[strings.ToLower(name)]; is {
+		return "UTC"
+	}
+	return name
+}
+
+// spelled and onWindows look into the generated tables. Their names are in the
+// zone database that this package brings along, and need not be loaded to know.
+func spelled(lower string) (string, bool)   { name, known := spelling[lower]; return name, known }
+func onWindows(lower string) (string, bool) { name, known := windows[lower]; return name, known }
 
 // unprefixed looks for an IANA name of three, two or one segments at the end of
 // a path. One alone counts only below a vendor's root, for "Office/EST" is
@@ -84,8 +93,8 @@ var form = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`
 var notZones = []string{"right/", "posix/", "Factory", "Local", "localtime", "posixrules"}
 
 func load(name string) (string, bool) {
-	if _, is := utc[strings.ToLower(name)]; is {
-		return "UTC", true
+	if known, ok := spelled(strings.ToLower(name)); ok && known == name || canonical(name) == "UTC" {
+		return canonical(name), true
 	}
 	if !form.MatchString(name) {
 		return "", false

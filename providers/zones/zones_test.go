@@ -40,6 +40,7 @@ func TestResolve(t *testing.T) {
 		{"(UTC+01:00) Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna", "Europe/Berlin"},
 		{"(GMT+01.00) Amsterdam / Berlin / Bern / Rome / Stockholm / Vienna", "Europe/Berlin"},
 		{"(UTC-05:00) Eastern Time (US & Canada)", "America/New_York"},
+		{"Eastern Time (US & Canada)", "America/New_York"},
 		{"(UTC) Dublin, Edinburgh, Lisbon, London", "Europe/London"},
 		{"(UTC) Coordinated Universal Time", "UTC"},
 	} {
@@ -73,6 +74,11 @@ func TestTables(t *testing.T) {
 			t.Errorf("Resolve(%q) = %q, want a zone", name, iana)
 		}
 	}
+	for lower, name := range spelling {
+		if _, err := time.LoadLocation(name); err != nil || strings.ToLower(name) != lower {
+			t.Errorf("%q is spelled %q: %v", lower, name, err)
+		}
+	}
 	for cities, name := range display {
 		if _, known := windows[name]; !known {
 			t.Errorf("%q is displayed for %q, which CLDR does not have", cities, name)
@@ -102,7 +108,12 @@ func FuzzResolve(f *testing.F) {
 }
 
 func BenchmarkResolve(b *testing.B) {
-	for b.Loop() {
-		Resolve("W. Europe Standard Time")
+	for _, tzid := range []string{"Europe/Berlin", "W. Europe Standard Time", "/mozilla.org/20050126_1/Europe/Berlin", "Customized Time Zone"} {
+		b.Run(tzid, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				Resolve(tzid)
+			}
+		})
 	}
 }
