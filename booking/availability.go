@@ -94,7 +94,7 @@ func Availability(agendas []busy.Agenda, q Query) (Answer, error) {
 	}
 
 	known := zones{}
-	starts := make([][]time.Time, len(agendas))
+	starts := make([][]time.Duration, len(agendas))
 	offers := 0
 	for i, a := range agendas {
 		s := answer.Standings[i]
@@ -111,7 +111,7 @@ func Availability(agendas []busy.Agenda, q Query) (Answer, error) {
 			return Answer{}, ErrTooMany
 		}
 	}
-	answer.Slots = gather(starts, offers, q.Duration)
+	answer.Slots = q.gather(starts, offers)
 	return answer, nil
 }
 
@@ -141,62 +141,73 @@ func free(a busy.Agenda, periods []busy.Span, known busy.Span) []busy.Span {
 	return busy.Subtract(busy.Merge(open), Taken(a, known))
 }
 
-// starts returns when slots of one resource can begin. Both arguments are by
-// Start, and free is disjoint.
-func (q Query) starts(periods, free []busy.Span) []time.Time {
-	var starts []time.Time
+// starts returns when slots of one resource can begin, as time since the span's
+// start. Both arguments are by Start, and free is disjoint.
+func (q Query) starts(periods, free []busy.Span) []time.Duration {
+	var starts []time.Duration
+	since := func(t time.Time) time.Duration { return t.Sub(q.Span.Start) }
 	next := 0
 	for _, p := range periods {
 		for next < len(free) && !free[next].End.After(p.Start) {
 			next++
 		}
+		opens, closes := since(p.Start), since(p.End)
 		for _, f := range free[next:] {
-			if !f.Start.Before(p.End) {
+			start, last := opens, since(f.End)-q.Duration
+			if wait := since(f.Start) - opens; wait > 0 {
+				start += (wait + q.Interval - 1) / q.Interval * q.Interval
+			}
+			if start >= closes {
 				break
 			}
-			start := p.Start
-			if wait := f.Start.Sub(p.Start); wait > 0 {
-				start = p.Start.Add((wait + q.Interval - 1) / q.Interval * q.Interval)
-			}
-			for ; start.Before(p.End) && !start.Add(q.Duration).After(f.End); start = start.Add(q.Interval) {
+			for ; start < closes && start <= last; start += q.Interval {
 				starts = append(starts, start)
 			}
 		}
 	}
-	if !slices.IsSortedFunc(starts, time.Time.Compare) {
-		slices.SortFunc(starts, time.Time.Compare)
+	if !slices.IsSorted(starts) { // periods overlap
+		slices.Sort(starts)
 	}
-	return slices.CompactFunc(starts, time.Time.Equal)
+	return slices.Compact(starts)
 }
 
 // gather makes one slot of all the starts at the same time.
-func gather(starts [][]time.Time, offers int, duration time.Duration) []Slot {
+func (q Query) gather(starts [][]time.Duration, offers int) []Slot {
 	resources := make([]int, 0, offers) // what all slots share, cut in pieces
-	var slots []Slot
+	slots := make([]Slot, 0, longest(starts))
 	for {
 		first, any := earliest(starts)
 		if !any {
 			return slots
 		}
 		from := len(resources)
-		for i := range starts {
-			if len(starts[i]) > 0 && starts[i][0].Equal(first) {
+		for i, s := range starts {
+			if len(s) > 0 && s[0] == first {
 				resources = append(resources, i)
-				starts[i] = starts[i][1:]
+				starts[i] = s[1:]
 			}
 		}
+		start := q.Span.Start.Add(first)
 		slots = append(slots, Slot{
-			Span:      busy.Span{Start: first, End: first.Add(duration)},
+			Span:      busy.Span{Start: start, End: start.Add(q.Duration)},
 			Resources: resources[from:len(resources):len(resources)],
 		})
 	}
 }
 
-func earliest(starts [][]time.Time) (first time.Time, any bool) {
+func earliest(starts [][]time.Duration) (first time.Duration, any bool) {
 	for _, s := range starts {
-		if len(s) > 0 && (!any || s[0].Before(first)) {
+		if len(s) > 0 && (!any || s[0] < first) {
 			first, any = s[0], true
 		}
 	}
 	return first, any
+}
+
+func longest(starts [][]time.Duration) int {
+	most := 0
+	for _, s := range starts {
+		most = max(most, len(s))
+	}
+	return most
 }
