@@ -55,7 +55,7 @@ func newHouse(t testing.TB, change ...func(*Config)) *house {
 	}
 	c := Config{
 		Store: h, Syncer: h, StaleAfter: 30 * time.Minute, Version: "test",
-		Log: slog.New(slog.NewTextHandler(&h.log, nil)),
+		Log: h.logger(),
 		Now: func() time.Time { return h.now }, Random: h.random,
 	}
 	for _, f := range change {
@@ -68,6 +68,8 @@ func newHouse(t testing.TB, change ...func(*Config)) *house {
 	h.handler = handler
 	return h
 }
+
+func (h *house) logger() *slog.Logger { return slog.New(slog.NewTextHandler(&h.log, nil)) }
 
 func newID[Of any](h *house) busy.ID[Of] {
 	id, err := busy.NewID[Of](h.random)
@@ -248,6 +250,17 @@ func (h *house) call(method, target, token, body string) *httptest.ResponseRecor
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	w := httptest.NewRecorder()
+	h.handler.ServeHTTP(w, r)
+	return w
+}
+
+// callPage is a browser's call: signed in with the token as page and API want it.
+func (h *house) callPage(target, token string) *httptest.ResponseRecorder {
+	h.t.Helper()
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.AddCookie(&http.Cookie{Name: keyCookie, Value: token})
 	w := httptest.NewRecorder()
 	h.handler.ServeHTTP(w, r)
 	return w
