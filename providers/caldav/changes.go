@@ -26,6 +26,9 @@ func (s *session) changes(ctx context.Context, at *url.URL, q providers.Query) (
 	if err != nil {
 		return providers.Page{}, err
 	}
+	if since.Whole {
+		s.whole.Store(true)
+	}
 	switch {
 	case since.Incomplete:
 		return s.beginListing(ctx, at, q)

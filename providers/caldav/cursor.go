@@ -18,6 +18,8 @@ type cursor struct {
 	// Incomplete: an object could not be fetched. The next poll lists everything
 	// anew, so that it is not forgotten.
 	Incomplete bool `json:"i,omitempty"`
+	// Whole: the server cannot send parts of objects.
+	Whole bool `json:"w,omitempty"`
 	// Full: the page is of a complete listing, which no other session can go on with.
 	Full bool `json:"f,omitempty"`
 }

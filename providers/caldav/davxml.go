@@ -71,6 +71,7 @@ type props struct {
 	privileges, readable   bool // privileges were given; read is among them
 	reports, reportsSync   bool // reports were given; sync-collection is among them
 	hasData, dataOversized bool
+	dataRefused            bool   // calendar-data came with another status than success
 	data                   []byte // reused by the next answer
 }
 
@@ -156,9 +157,10 @@ func (r *xmlReader) propstat(p *props) error {
 		}
 	})
 	if status/100 != 2 {
-		data := p.data
+		data, refused := p.data, p.hasData && !before.hasData
 		*p = before
 		p.data = data[:len(before.data)]
+		p.dataRefused = before.dataRefused || refused
 	}
 	return err
 }

@@ -24,6 +24,7 @@ type fetched struct {
 	incomplete bool // one that exists could not be had
 	had        int  // those about which the server said something definite
 	lost       []member
+	refused    bool // the server found none of the parts asked for of an object
 }
 
 func (f *fetched) add(o fetched) {
@@ -61,16 +62,31 @@ func (s *session) fetch(ctx context.Context, at *url.URL, q providers.Query, mem
 	return s.recover(ctx, at, q, all)
 }
 
-// batch asks for objects in one request. If the answer breaks on one of them,
-// it finds that one by halving.
+// batch asks for objects in one request, in parts if the server can do that. If
+// the answer breaks on one of them, it finds that one by halving.
 func (s *session) batch(ctx context.Context, at *url.URL, q providers.Query, members []member) (fetched, error) {
-	got, err := s.multiget(ctx, at, q, members)
-	if err == nil || !isOfOneObject(err) {
-		return got, err
+	if !s.whole.Load() {
+		got, err := s.multiget(ctx, at, q, members, wantedData)
+		if err == nil && !got.refused || err != nil && !dislikesParts(err) {
+			return got, err
+		}
 	}
-	if len(members) == 1 {
+	got, err := s.multiget(ctx, at, q, members, wholeData)
+	switch {
+	case err == nil:
+		s.whole.Store(true)
+		return got, nil
+	case !isOfOneObject(err):
+		return fetched{}, err
+	case len(members) == 1:
 		return fetched{lost: members}, nil
+	default:
+		return s.halves(ctx, at, q, members)
 	}
+}
+
+func (s *session) halves(ctx context.Context, at *url.URL, q providers.Query, members []member) (fetched, error) {
+	var got fetched
 	half := len(members) / 2
 	for _, part := range [][]member{members[:half], members[half:]} {
 		more, err := s.batch(ctx, at, q, part)
@@ -83,6 +99,14 @@ func (s *session) batch(ctx context.Context, at *url.URL, q providers.Query, mem
 		}
 	}
 	return got, nil
+}
+
+// dislikesParts reports whether the failure of a request for parts of objects
+// may be due to that. Xandikos finds no data if one property is missing.
+func dislikesParts(err error) bool {
+	status := statusIn(err)
+	return isOfOneObject(err) || status == http.StatusNotImplemented || status == http.StatusForbidden ||
+		providers.FaultOf(err) == providers.Rejected
 }
 
 var errBroken = &providers.Error{Code: "broken_answers"}
@@ -101,13 +125,13 @@ func isOfOneObject(err error) bool {
 
 // multiget sends one calendar-multiget (RFC 4791 §7.9) and reads the objects as
 // they arrive.
-func (s *session) multiget(ctx context.Context, at *url.URL, q providers.Query, members []member) (fetched, error) {
+func (s *session) multiget(ctx context.Context, at *url.URL, q providers.Query, members []member, data string) (fetched, error) {
 	open := make(map[string]member, len(members))
 	for _, m := range members {
 		open[m.key] = m
 	}
 	var got fetched
-	_, err := s.client.ask(ctx, at, askObjects(members), func(base *url.URL, a *answer) error {
+	_, err := s.client.ask(ctx, at, askObjects(members, data), func(base *url.URL, a *answer) error {
 		key := keyOf(locate(base, a.href))
 		m, wanted := open[key]
 		if !wanted {
@@ -122,6 +146,7 @@ func (s *session) multiget(ctx context.Context, at *url.URL, q providers.Query, 
 		case a.dataOversized:
 			got.Unreadable = append(got.Unreadable, busy.Unreadable{Key: m.key, Version: m.etag, Problem: busy.ProblemTooLarge})
 		case !a.hasData || len(a.data) == 0:
+			got.refused = got.refused || a.dataRefused
 			return nil // not an answer about this object
 		default:
 			s.read(&got.Change, m, a.data, q)

@@ -58,7 +58,7 @@ func (s *session) deliver(ctx context.Context, at *url.URL, q providers.Query) (
 		return page, nil
 	}
 	s.pending = nil
-	p.after.Incomplete = p.incomplete
+	p.after.Incomplete, p.after.Whole = p.incomplete, s.whole.Load()
 	page.Cursor, page.More = p.after.encode(), p.more
 	return page, nil
 }

@@ -57,10 +57,13 @@ const wantedData = `<c:calendar-data><c:comp name="VCALENDAR"><c:prop name="VERS
 	`<c:prop name="X-MICROSOFT-CDO-BUSYSTATUS"/></c:comp>` +
 	`<c:comp name="VTIMEZONE"><c:allprop/><c:allcomp/></c:comp></c:comp></c:calendar-data>`
 
+// wholeData asks for objects as they are, for servers that stumble over the above.
+const wholeData = `<c:calendar-data/>`
+
 // askObjects fetches objects by their hrefs (RFC 4791 §7.9).
-func askObjects(members []member) query {
+func askObjects(members []member, data string) query {
 	var b strings.Builder
-	b.WriteString(declaration + `<c:calendar-multiget` + namespaces + `><d:prop><d:getetag/>` + wantedData + `</d:prop>`)
+	b.WriteString(declaration + `<c:calendar-multiget` + namespaces + `><d:prop><d:getetag/>` + data + `</d:prop>`)
 	for _, m := range members {
 		b.WriteString("<d:href>" + escape(m.href) + "</d:href>")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 
 	"github.com/busyd/busyd/providers"
 )
@@ -14,6 +15,8 @@ type session struct {
 	client   *client
 	grant    grant
 	inFlight int
+	// whole: the server cannot send parts of objects.
+	whole atomic.Bool
 	// pending are objects that a listing or a delta named and that no page has
 	// delivered yet.
 	pending *pending

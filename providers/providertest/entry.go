@@ -40,7 +40,7 @@ func (e Entry) ICS(uid, self string) string {
 	w.component(e, uid, self, func() {
 		w.moment("DTSTART", e.Start)
 		w.moment("DTEND", e.End)
-		w.line("SUMMARY:" + e.Subject)
+		w.line("SUMMARY:" + text(e.Subject))
 		if e.Rule != "" {
 			w.line("RRULE:" + e.Rule)
 		}
@@ -56,7 +56,7 @@ func (e Entry) ICS(uid, self string) string {
 			w.moment("RECURRENCE-ID", x.Original)
 			w.moment("DTSTART", x.Start)
 			w.moment("DTEND", x.End)
-			w.line("SUMMARY:" + x.Subject)
+			w.line("SUMMARY:" + text(x.Subject))
 			if x.Cancelled {
 				w.line("STATUS:CANCELLED")
 			}
@@ -64,6 +64,11 @@ func (e Entry) ICS(uid, self string) string {
 	}
 	w.line("END:VCALENDAR")
 	return w.b.String()
+}
+
+// text escapes a TEXT value (RFC 5545 §3.3.11).
+func text(s string) string {
+	return strings.NewReplacer(`\`, `\\`, ";", `\;`, ",", `\,`, "\n", `\n`).Replace(s)
 }
 
 type writer struct{ b strings.Builder }
