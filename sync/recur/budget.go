@@ -10,7 +10,7 @@ import (
 // five minutes for two months are 20,000 occurrences.
 const (
 	// MaxSteps bounds the days and periods looked at.
-	MaxSteps = 1 << 20
+	MaxSteps = 1 << 19
 	// MaxOccurrences bounds the occurrences of a series within a window.
 	MaxOccurrences = 20_000
 )

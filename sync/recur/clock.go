@@ -40,10 +40,10 @@ func (l location) at(instant int64) stretch {
 // remembers where it looked last: one goroutine may use it.
 type clock struct {
 	zone zone
-	last stretch
+	last stretch // at first the empty one
 }
 
-func newClock(z zone) *clock { return &clock{zone: z, last: z.at(0)} }
+func newClock(z zone) *clock { return &clock{zone: z} }
 
 func (c *clock) at(instant int64) stretch {
 	if !c.last.holds(instant) {

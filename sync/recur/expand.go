@@ -164,6 +164,7 @@ func (x *expansion) expand(index int, m *master, own, future []exception) {
 	regimes := x.regimes(index, m, future)
 	list := x.instances(m, x.needed(regimes, len(own) > 0))
 	replace(list, own)
+	x.out = slices.Grow(x.out, len(list))
 	now := 0
 	for _, i := range list {
 		for now+1 < len(regimes) && regimes[now+1].from <= i.at {

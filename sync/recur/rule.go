@@ -100,8 +100,8 @@ func parseRule(text string) (*rule, error) {
 	r := &rule{freq: -1, interval: 1, weekStart: time.Monday}
 	var unknown error
 	var seen []string
-	for part := range strings.SplitSeq(strings.ToUpper(strings.TrimSpace(text)), ";") {
-		if part == "" {
+	for part := range strings.SplitSeq(strings.ToUpper(text), ";") {
+		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
 		name, value, ok := strings.Cut(part, "=")

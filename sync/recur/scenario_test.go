@@ -1,7 +1,6 @@
 package recur
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +28,7 @@ type scenario struct {
 	starts []string // nil: not stated
 	err    error
 	until  string
+	text   string // as it was read, with the zones defined before it
 }
 
 func TestScenarios(t *testing.T) {
@@ -88,7 +88,11 @@ func (s scenario) checkUntil(t *testing.T, file string) {
 func (s scenario) render(all []busy.Occurrence) []string {
 	lines := []string{}
 	for _, o := range all {
-		line := o.Start.In(s.zone).Format(time.RFC3339) + " " + o.End.Sub(o.Start).String()
+		length := o.End.Sub(o.Start).String()
+		if o.End.Year()-o.Start.Year() > 200 {
+			length = o.End.Format(time.RFC3339) // a Duration cannot tell
+		}
+		line := o.Start.In(s.zone).Format(time.RFC3339) + " " + length
 		if o.AllDay {
 			line += " all-day"
 		}
@@ -112,23 +116,26 @@ func scenarioFiles(t testing.TB) []string {
 }
 
 func readScenarios(t testing.TB, file string) []scenario {
-	f, err := os.Open(file)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	r := scenarioReader{zones: map[string]string{}}
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		r.line = n
-		if err := r.read(lines.Text()); err != nil {
-			t.Fatalf("%s:%d: %v", file, n, err)
-		}
-	}
-	if err := r.flush(); err != nil {
+	all, err := parseScenarios(string(text))
+	if err != nil || len(all) == 0 {
 		t.Fatalf("%s: %v", file, err)
 	}
-	return r.all
+	return all
+}
+
+func parseScenarios(text string) ([]scenario, error) {
+	r := scenarioReader{zones: map[string]string{}}
+	for line := range strings.Lines(text) {
+		r.line++
+		if err := r.read(strings.TrimRight(line, "\n")); err != nil {
+			return nil, fmt.Errorf("line %d: %w", r.line, err)
+		}
+	}
+	return r.all, nil
 }
 
 // scenarioReader reads a file line by line. Indented lines belong to the last
@@ -139,6 +146,7 @@ type scenarioReader struct {
 	line  int
 	block string // the word that the indented lines belong to
 	named string // of a define
+	zoned string // the text of all defines
 }
 
 func (r *scenarioReader) read(text string) error {
@@ -146,23 +154,36 @@ func (r *scenarioReader) read(text string) error {
 		return nil
 	}
 	if text[0] == ' ' {
-		return r.indented(strings.TrimSpace(text))
+		return r.indented(text)
 	}
 	words := strings.Fields(text)
 	r.block = words[0]
 	if words[0] == "scenario" {
 		name := strings.TrimSpace(strings.TrimPrefix(text, "scenario"))
-		r.all = append(r.all, scenario{name: name, line: r.line, zone: time.UTC})
+		r.all = append(r.all, scenario{name: name, line: r.line, zone: time.UTC, text: r.zoned + text})
 		return nil
+	}
+	if len(words) == 1 && words[0] != "expect" {
+		return fmt.Errorf("%q says nothing", words[0])
 	}
 	if words[0] == "define" {
 		r.named = words[1]
+		r.zoned += text + "\n"
 		return nil
 	}
+	if len(r.all) == 0 {
+		return errors.New("no scenario")
+	}
 	s := &r.all[len(r.all)-1]
+	s.text += "\n" + text
 	switch words[0] {
 	case "zone":
-		return r.into(&s.zone, words[1])
+		zone, err := time.LoadLocation(words[1])
+		if err != nil {
+			return err
+		}
+		s.zone = zone
+		return nil
 	case "window":
 		return s.setWindow(words[1:])
 	case "event", "exception", "cancelled":
@@ -186,21 +207,23 @@ func (r *scenarioReader) read(text string) error {
 	}
 }
 
-func (r *scenarioReader) into(zone **time.Location, name string) (err error) {
-	*zone, err = time.LoadLocation(name)
-	return err
-}
-
-func (r *scenarioReader) indented(text string) error {
-	switch r.block {
-	case "define":
+func (r *scenarioReader) indented(line string) error {
+	text := strings.TrimSpace(line)
+	if r.block == "define" {
 		r.zones[r.named] = strings.TrimPrefix(r.zones[r.named]+"\n"+text, "\n")
+		r.zoned += line + "\n"
+		return nil
+	}
+	if len(r.all) == 0 {
+		return errors.New("no scenario")
+	}
+	s := &r.all[len(r.all)-1]
+	s.text += "\n" + line
+	switch r.block {
 	case "event":
-		s := &r.all[len(r.all)-1]
 		e := &s.series[len(s.series)-1]
 		e.Recurrence = append(e.Recurrence, text)
 	case "expect":
-		s := &r.all[len(r.all)-1]
 		s.expect = append(s.expect, text)
 	default:
 		return fmt.Errorf("an indented line after %q", r.block)
@@ -208,14 +231,10 @@ func (r *scenarioReader) indented(text string) error {
 	return nil
 }
 
-func (r *scenarioReader) flush() error {
-	if len(r.all) == 0 {
-		return errors.New("no scenarios")
-	}
-	return nil
-}
-
 func (s *scenario) setWindow(words []string) (err error) {
+	if len(words) != 2 {
+		return errors.New("a window has two ends")
+	}
 	if s.window.Start, err = instantOf(words[0]); err == nil {
 		s.window.End, err = instantOf(words[1])
 	}
@@ -234,6 +253,9 @@ func (s *scenario) addStarts(words []string) error {
 	if words[0] == "none" {
 		s.starts = []string{}
 		return nil
+	}
+	if len(words) < 3 {
+		return errors.New("starts are times, a month and its days")
 	}
 	for _, monthDay := range words[2:] {
 		for clock := range strings.SplitSeq(words[0], ",") {
