@@ -57,7 +57,7 @@ func (tx *Tx) queueCalendar(batch *pgx.Batch, box *seal.Box, connection busy.Con
 // A freshness is read from these columns of calendars c, and a calendar from
 // those and connections n.
 const (
-	freshnessColumns = `c.as_of, c.covered_from, c.covered_to, c.problems, c.outcome, c.failures, c.due_at,
+	freshnessColumns = `c.as_of, c.changed_at, c.covered_from, c.covered_to, c.problems, c.outcome, c.failures, c.due_at,
 		c.lease_until is not null`
 	calendarColumns = `c.id, c.connection_id, c.resource_id, n.kind, c.zone, c.selected, n.state, ` + freshnessColumns
 	fromCalendars   = ` from calendars c join connections n on n.tenant_id = c.tenant_id and n.id = c.connection_id `
@@ -65,7 +65,7 @@ const (
 
 func freshnessInto(f *busy.Freshness) []any {
 	return []any{
-		intoTime(&f.AsOf), intoTime(&f.Covered.Start), intoTime(&f.Covered.End), &f.Problems, (*string)(&f.Outcome),
+		intoTime(&f.AsOf), intoTime(&f.ChangedAt), intoTime(&f.Covered.Start), intoTime(&f.Covered.End), &f.Problems, (*string)(&f.Outcome),
 		&f.Failures, intoTime(&f.DueAt), &f.Running,
 	}
 }
@@ -169,7 +169,7 @@ func (tx *Tx) deselect(ctx context.Context, id busy.CalendarID) error {
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		update calendars set selected = false, epoch = epoch + 1, due_at = null, lease_until = null, urgency = 'routine',
-			want_full = false, cursor_sealed = null, as_of = null, full_at = null, covered_from = null, covered_to = null,
+			want_full = false, cursor_sealed = null, as_of = null, changed_at = null, full_at = null, covered_from = null, covered_to = null,
 			expanded_zone = '', outcome = '', failures = 0, suspicions = 0, problems = 0
 		where tenant_id = $1 and id = $2`, arg(tx.Tenant), arg(id))
 	batch.Queue(`

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -46,6 +47,8 @@ type Store struct {
 	gate   *pgxpool.Pool
 	keys   *seal.Keyring
 	random io.Reader
+
+	turn atomic.Pointer[busy.TenantID] // see ClaimDue
 }
 
 // Open connects. It fails if the roles or migrations are missing, or a master

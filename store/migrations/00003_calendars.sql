@@ -39,6 +39,7 @@ create table calendars (
   -- lease_until.
   due_at       timestamptz,
   lease_until  timestamptz, -- null: no run is under way
+  taken_at     timestamptz, -- when the last run began
   epoch        bigint  not null default 0,
   urgency      text    not null default 'routine',
   wanted       bigint  not null default 0, -- requests for a sync so far
@@ -49,6 +50,7 @@ create table calendars (
   -- The mirror: how far the calendar has been read.
   cursor_sealed bytea,
   as_of         timestamptz,
+  changed_at    timestamptz, -- as_of of the last reading that found something new
   full_at       timestamptz,
   covered_from  timestamptz,
   covered_to    timestamptz,

@@ -22,13 +22,13 @@ create table events (
   state          smallint not null,
   starts         text     not null, -- moments as they are written; '': none
   ends           text     not null,
-  length_days    integer  not null,
+  length_days    bigint   not null,
   length_seconds bigint   not null,
   recurrence     text     not null, -- content lines, a line each
   original       text     not null,
   and_future     boolean  not null,
   cancelled      boolean  not null,
-  sequence       integer  not null,
+  sequence       bigint   not null,
   stamp          timestamptz,
   until          timestamptz,       -- no occurrence ends later; null: not known
   problem        text     not null, -- of reading the object

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/busyd/busyd/busy"
+)
+
+// Agendas returns, for each of the resources in their order, its selected
+// calendars, without their names, and the blocks that overlap the span. All is
+// read as of one moment, in one round trip. ErrNotFound if one of the resources
+// is not the tenant's.
+func (s *Store) Agendas(ctx context.Context, tenant busy.TenantID, resources []busy.ResourceID, span busy.Span,
+) ([]busy.Agenda, error) {
+	if len(resources) == 0 {
+		return nil, nil
+	}
+	ids := make([][16]byte, len(resources))
+	for i, id := range resources {
+		ids[i] = arg(id)
+	}
+	agendas := make([]busy.Agenda, len(resources))
+	// Without the snapshot of one moment, a calendar that is being deselected
+	// could be listed and its blocks be gone.
+	batch := &pgx.Batch{}
+	batch.Queue(`begin isolation level repeatable read read only`)
+	batch.Queue(setTenant, tenant.String())
+	batch.Queue(agendaResources, arg(tenant), ids).Query(func(rows pgx.Rows) error { return readResources(rows, agendas) })
+	batch.Queue(agendaCalendars, arg(tenant), ids).Query(func(rows pgx.Rows) error { return readCalendars(rows, agendas) })
+	batch.Queue(agendaBlocks, arg(tenant), ids, span.Start.Add(-busy.MaxBlock), span.Start, span.End).
+		Query(func(rows pgx.Rows) error { return readBlocks(rows, agendas) })
+	batch.Queue(`commit`)
+	if err := s.app.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, failed("read the agendas", err)
+	}
+	return agendas, nil
+}
+
+const (
+	agendaResources = `
+		select w.n, ` + resourceColumns + `
+		from unnest($2::uuid[]) with ordinality as w (id, n) join resources r on r.tenant_id = $1 and r.id = w.id`
+
+	agendaCalendars = `
+		select w.n, ` + calendarColumns + `
+		from unnest($2::uuid[]) with ordinality as w (id, n)
+		join calendars c on c.tenant_id = $1 and c.resource_id = w.id and c.selected
+		join connections n on n.tenant_id = $1 and n.id = c.connection_id
+		order by w.n, c.id`
+
+	// One descent of the index a resource, bounded from both sides, and nothing
+	// read but the index.
+	agendaBlocks = `
+		select w.n, b.starts_at, b.ends_at, b.all_day, b.state
+		from unnest($2::uuid[]) with ordinality as w (id, n)
+		cross join lateral (
+			select b.starts_at, b.ends_at, b.all_day, b.state from blocks b
+			where b.tenant_id = $1 and b.resource_id = w.id
+				and b.starts_at >= $3 and b.starts_at < $5 and b.ends_at > $4
+			order by b.starts_at
+		) b`
+)
+
+var errOrdinal = errors.New("a row belongs to no resource that was asked for")
+
+func readResources(rows pgx.Rows, agendas []busy.Agenda) error {
+	found := 0
+	for rows.Next() {
+		var n int64
+		var r busy.Resource
+		var hours string
+		if err := rows.Scan(&n, into(&r.ID), &r.Name, &r.Zone, &hours); err != nil {
+			return err
+		}
+		if err := r.Hours.UnmarshalText([]byte(hours)); err != nil {
+			return err
+		}
+		agendas[n-1].Resource = r
+		found++
+	}
+	if rows.Err() == nil && found < len(agendas) {
+		return busy.ErrNotFound
+	}
+	return rows.Err()
+}
+
+func readCalendars(rows pgx.Rows, agendas []busy.Agenda) error {
+	for rows.Next() {
+		var n int64
+		var c busy.Calendar
+		if err := rows.Scan(append([]any{&n}, calendarInto(&c)...)...); err != nil {
+			return err
+		}
+		agendas[n-1].Calendars = append(agendas[n-1].Calendars, c)
+	}
+	return rows.Err()
+}
+
+// readBlocks decodes the binary form of the rows itself: there are thousands.
+func readBlocks(rows pgx.Rows, agendas []busy.Agenda) error {
+	for rows.Next() {
+		raw := rows.RawValues()
+		if len(raw[0]) != 8 || len(raw[3]) != 1 || len(raw[4]) != 2 {
+			return errForm
+		}
+		n := binary.BigEndian.Uint64(raw[0])
+		start, errStart := decodeTime(raw[1])
+		end, errEnd := decodeTime(raw[2])
+		if errStart != nil || errEnd != nil {
+			return errForm
+		}
+		if n < 1 || n > uint64(len(agendas)) {
+			return errOrdinal
+		}
+		a := &agendas[n-1]
+		a.Blocks = append(a.Blocks, busy.Block{Start: start, End: end, AllDay: raw[3][0] != 0, State: busy.State(raw[4][1])})
+	}
+	for i := range agendas {
+		byStart := func(a, b busy.Block) int { return a.Start.Compare(b.Start) }
+		if !slices.IsSortedFunc(agendas[i].Blocks, byStart) {
+			slices.SortFunc(agendas[i].Blocks, byStart)
+		}
+	}
+	return rows.Err()
+}
