@@ -40,7 +40,7 @@ func setWord(value any, word string) (err error) {
 			return errors.New("must be a whole number such as 16")
 		}
 	case *time.Duration:
-		*v, err = parseDuration(word)
+		*v, err = ParseDuration(word)
 	case *slog.Level:
 		if v.UnmarshalText([]byte(word)) != nil {
 			return errors.New("must be debug, info, warn or error")
@@ -63,8 +63,8 @@ func setPrefixes(list *[]netip.Prefix, words []string) error {
 	return nil
 }
 
-// parseDuration reads Go's form and, as its only unit, days: 400d.
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration reads Go's form and, as its only unit, days: 400d.
+func ParseDuration(s string) (time.Duration, error) {
 	form := errors.New("must be a positive duration with a unit (ms, s, m, h or d), such as 30s, 15m, 1h30m or 400d")
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.Atoi(days)

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/configs"
+	"github.com/busyd/busyd/providers"
+	"github.com/busyd/busyd/store"
+)
+
+func newConnectionCommand(a *app) *cobra.Command {
+	return group("connection", "Connected accounts",
+		group("add", "Connect an account", newConnectionAddCommand(a)),
+		newConnectionListCommand(a), newConnectionShowCommand(a), newConnectionReconnectCommand(a), newConnectionDisconnectCommand(a))
+}
+
+// loginFlags are how an account with a password is named.
+type loginFlags struct{ url, username, passwordFile string }
+
+func (f *loginFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.url, "url", "", "`address` of the server, a principal or a calendar; may be left out where the username is an e-mail address")
+	c.Flags().StringVar(&f.username, "username", "", "`name` that the account signs in with")
+	c.Flags().StringVar(&f.passwordFile, "password-file", "", "`file` with the password, - for the standard input (default: ask)")
+	required(c, "username")
+}
+
+func (f *loginFlags) login(cmd *cobra.Command) (providers.Login, error) {
+	password, err := readPassword(cmd, f.passwordFile)
+	return providers.Login{URL: f.url, Username: f.username, Password: password}, err
+}
+
+func readPassword(cmd *cobra.Command, file string) (busy.Secret, error) {
+	var content []byte
+	var err error
+	switch in, isFile := cmd.InOrStdin().(*os.File); {
+	case file == "-":
+		content, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), 4096))
+	case file != "":
+		content, err = os.ReadFile(file)
+	case isFile && term.IsTerminal(int(in.Fd())):
+		_, _ = fmt.Fprint(cmd.ErrOrStderr(), "Password (for iCloud an app-specific one): ")
+		content, err = term.ReadPassword(int(in.Fd()))
+		say(cmd.ErrOrStderr(), "")
+	default:
+		return nil, busy.Invalid("--password-file", "must name a file with the password, or be - for the standard input")
+	}
+	if err != nil {
+		return nil, usage(fmt.Errorf("read the password: %w", err))
+	}
+	return busy.Secret(strings.TrimRight(string(content), "\r\n")), nil
+}
+
+// account is what was found at a provider.
+type account struct {
+	grant     busy.Secret
+	calendars []providers.Calendar
+}
+
+// verify signs in at the provider and lists the account's calendars. Nothing is
+// stored.
+func verify(ctx context.Context, c configs.Config, kind busy.Kind, login providers.Login) (account, error) {
+	for _, p := range newProviders(c, nil) {
+		connector, ok := p.(providers.Connector)
+		if !ok || p.Kind() != kind {
+			continue
+		}
+		grant, err := connector.Connect(ctx, login)
+		if err != nil {
+			return account{}, notConnected(err)
+		}
+		session, err := p.Open(ctx, grant)
+		if err != nil {
+			return account{}, notConnected(err)
+		}
+		calendars, err := session.Calendars(ctx)
+		return account{grant, calendars}, notConnected(err)
+	}
+	return account{}, fmt.Errorf("no provider %s connects with a password", kind)
+}
+
+func notConnected(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("nothing was saved: the %w", err)
+}
+
+// connect verifies a login, stores the account and has it read at once.
+func (s *session) connect(kind busy.Kind, resource busy.ResourceID, login providers.Login) (busy.Connection, []busy.Calendar, error) {
+	found, err := verify(s, s.config, kind, login)
+	if err != nil {
+		return busy.Connection{}, nil, err
+	}
+	fresh := store.NewConnection{Resource: resource, Kind: kind, Grant: found.grant}
+	for _, c := range found.calendars {
+		fresh.Calendars = append(fresh.Calendars, store.NewCalendar{Remote: c.Remote, Name: c.Name, Zone: c.Zone, Selected: c.Blocking})
+	}
+	return s.store.CreateConnection(s, s.tenant.ID, fresh, s.app.now())
+}
+
+func newConnectionAddCommand(a *app) *cobra.Command {
+	var tenant, resource string
+	var flags loginFlags
+	c := &cobra.Command{
+		Use:   "caldav --tenant T --resource R --url U --username N --password-file F",
+		Short: "Connect a CalDAV account: iCloud, Nextcloud, Fastmail, Radicale, ...",
+		Long: `Connect a CalDAV account. The login is tried against the server before anything
+is saved. For iCloud the username is the Apple Account's e-mail address, the URL
+may be left out, and the password must be an app-specific one, made at
+account.apple.com. The password is sealed in the database; it is not needed again.`,
+		Example: `  busyd connection add caldav --tenant acme --resource "Dr. Weber" \
+      --url https://cloud.example.com --username weber --password-file weber.password`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			login, err := flags.login(cmd)
+			if err != nil {
+				return err
+			}
+			return a.inTenant(cmd, tenant, func(s *session) error {
+				r, err := s.resource(resource)
+				if err != nil {
+					return err
+				}
+				connection, calendars, err := s.connect(busy.CalDAV, r.ID, login)
+				if err != nil {
+					return err
+				}
+				return s.showConnected(connection, calendars)
+			})
+		},
+	}
+	tenantFlag(c, &tenant)
+	c.Flags().StringVar(&resource, "resource", "", "name or id of the `resource` whose time the calendars block")
+	required(c, "resource")
+	flags.add(c)
+	return c
+}
+
+func (s *session) showConnected(connection busy.Connection, calendars []busy.Calendar) error {
+	view := s.viewConnection(connection, calendars)
+	selected, rows := 0, [][]string{}
+	for _, c := range calendars {
+		if c.Selected {
+			selected++
+		}
+		rows = append(rows, []string{c.ID.String(), c.Name, yesNo(c.Selected)})
+	}
+	return s.app.show(s.cmd, view, func(w io.Writer) {
+		say(w, "Connected (%s). %d calendars, of which %d block time:\n", connection.ID, len(calendars), selected)
+		table(w, "id,name,blocks time", rows)
+		say(w, "\nChange that with `busyd calendar select`; follow the first reading with `busyd resync --wait`.")
+	})
+}
+
+type connectionView struct {
+	ID        busy.ConnectionID    `json:"id"`
+	Resource  busy.ResourceID      `json:"resource"`
+	Provider  busy.Kind            `json:"provider"`
+	State     busy.ConnectionState `json:"state"`
+	Reason    string               `json:"reason,omitempty"`
+	CreatedAt time.Time            `json:"created_at"`
+	ChangedAt time.Time            `json:"changed_at"`
+	Calendars []calendarView       `json:"calendars,omitempty"`
+}
+
+func (s *session) viewConnection(c busy.Connection, calendars []busy.Calendar) connectionView {
+	v := connectionView{c.ID, c.Resource, c.Kind, c.State, c.Reason, c.CreatedAt, c.ChangedAt, nil}
+	for _, cal := range calendars {
+		v.Calendars = append(v.Calendars, s.viewCalendar(cal))
+	}
+	return v
+}
+
+func newConnectionListCommand(a *app) *cobra.Command {
+	var tenant string
+	c := &cobra.Command{
+		Use:   "list --tenant T",
+		Short: "List a tenant's connections",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.inTenant(cmd, tenant, func(s *session) error {
+				all, err := s.store.Connections(s, s.tenant.ID)
+				if err != nil {
+					return err
+				}
+				names, err := s.resourceNames()
+				if err != nil {
+					return err
+				}
+				views, rows := []connectionView{}, [][]string{}
+				for _, c := range all {
+					views = append(views, s.viewConnection(c, nil))
+					rows = append(rows, []string{c.ID.String(), names[c.Resource], string(c.Kind), string(c.State), c.Reason, ago(c.ChangedAt, a.now())})
+				}
+				return a.show(cmd, views, func(w io.Writer) { table(w, "id,resource,provider,state,reason,since", rows) })
+			})
+		},
+	}
+	tenantFlag(c, &tenant)
+	return c
+}
+
+func newConnectionShowCommand(a *app) *cobra.Command {
+	var tenant string
+	c := &cobra.Command{
+		Use:   "show ID --tenant T",
+		Short: "Show a connection and its calendars",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.inTenant(cmd, tenant, func(s *session) error {
+				connection, err := s.connection(args[0])
+				if err != nil {
+					return err
+				}
+				return s.showConnection(connection)
+			})
+		},
+	}
+	tenantFlag(c, &tenant)
+	return c
+}
+
+func (s *session) showConnection(connection busy.Connection) error {
+	all, err := s.store.Calendars(s, s.tenant.ID)
+	if err != nil {
+		return err
+	}
+	var own []busy.Calendar
+	for _, c := range all {
+		if c.Connection == connection.ID {
+			own = append(own, c)
+		}
+	}
+	if s.app.json {
+		return s.app.show(s.cmd, s.viewConnection(connection, own), nil)
+	}
+	names, err := s.resourceNames()
+	if err != nil {
+		return err
+	}
+	w := s.cmd.OutOrStdout()
+	state := string(connection.State)
+	if connection.Reason != "" {
+		state += " (" + connection.Reason + ")"
+	}
+	table(w, "resource,provider,state,since", [][]string{
+		{names[connection.Resource], string(connection.Kind), state, ago(connection.ChangedAt, s.app.now())},
+	})
+	say(w, "")
+	return s.showCalendars(own)
+}
+
+func newConnectionReconnectCommand(a *app) *cobra.Command {
+	var tenant string
+	var flags loginFlags
+	c := &cobra.Command{
+		Use:   "reconnect ID --tenant T --url U --username N --password-file F",
+		Short: "Give a connection a new password, keeping what is known of it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			login, err := flags.login(cmd)
+			if err != nil {
+				return err
+			}
+			return a.inTenant(cmd, tenant, func(s *session) error {
+				connection, err := s.connection(args[0])
+				if err != nil {
+					return err
+				}
+				found, err := verify(s, s.config, connection.Kind, login)
+				if err != nil {
+					return err
+				}
+				if err := s.store.ReplaceGrant(s, s.tenant.ID, connection.ID, found.grant, a.now()); err != nil {
+					if errors.Is(err, busy.ErrNotFound) {
+						return usage(errors.New("the connection is disconnected, which is final: add it anew with `busyd connection add`"))
+					}
+					return err
+				}
+				return a.show(cmd, map[string]busy.ConnectionID{"reconnected": connection.ID}, func(w io.Writer) {
+					say(w, "Reconnected %s; its calendars are being read.", connection.ID)
+				})
+			})
+		},
+	}
+	tenantFlag(c, &tenant)
+	flags.add(c)
+	return c
+}
+
+func newConnectionDisconnectCommand(a *app) *cobra.Command {
+	var tenant string
+	var yes bool
+	c := &cobra.Command{
+		Use:   "disconnect ID --tenant T",
+		Short: "Disconnect an account: its password and all that was read of it are deleted",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.inTenant(cmd, tenant, func(s *session) error {
+				connection, err := s.connection(args[0])
+				if err != nil {
+					return err
+				}
+				if !yes {
+					if err := confirm(cmd, "This deletes the account's password and all that was read of it.", "disconnect"); err != nil {
+						return err
+					}
+				}
+				if err := s.store.Disconnect(s, s.tenant.ID, connection.ID, a.now()); err != nil {
+					return err
+				}
+				return a.show(cmd, map[string]busy.ConnectionID{"disconnected": connection.ID}, func(w io.Writer) {
+					say(w, "Disconnected %s. Nothing of it is kept; remove the app password at the provider too.", connection.ID)
+				})
+			})
+		},
+	}
+	tenantFlag(c, &tenant)
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return c
+}
