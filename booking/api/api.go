@@ -20,7 +20,8 @@ type Store interface {
 	// Authenticate returns busy.ErrNotFound for a token that is not good, and
 	// does not tell why.
 	Authenticate(ctx context.Context, token string, now time.Time) (busy.TenantID, busy.APIKey, error)
-	// Agendas returns the resources' blocks that overlap the span, in any order.
+	// Agendas returns the resources' selected calendars, which need no names, and
+	// their blocks that overlap the span, in any order.
 	Agendas(ctx context.Context, tenant busy.TenantID, resources []busy.ResourceID, span busy.Span) ([]busy.Agenda, error)
 	Resources(ctx context.Context, tenant busy.TenantID) ([]busy.Resource, error)
 	Connections(ctx context.Context, tenant busy.TenantID) ([]busy.Connection, error)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -300,6 +301,14 @@ func TestOurFaultsStayOurs(t *testing.T) {
 	if log := h.log.String(); !strings.Contains(log, "secret_column") || !strings.Contains(log, "request="+id) {
 		t.Errorf("the log does not have the cause under the request's id: %s", log)
 	}
+	for _, away := range []error{
+		fmt.Errorf("connect: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), sqlState("57P01"), sqlState("53300"), io.ErrUnexpectedEOF,
+	} {
+		h.err = fmt.Errorf("read resources: %w", away)
+		h.problem("GET", "/v1/resources", one, "", 503, "unavailable")
+	}
+	h.err = sqlState("42703")
+	h.problem("GET", "/v1/resources", one, "", 500, "internal")
 	h.err = context.DeadlineExceeded
 	w := h.call("GET", "/v1/resources", one, "")
 	readProblem(t, w, 503, "timeout")
@@ -307,6 +316,11 @@ func TestOurFaultsStayOurs(t *testing.T) {
 		t.Error("there is no Retry-After")
 	}
 }
+
+type sqlState string
+
+func (s sqlState) Error() string    { return "database error " + string(s) }
+func (s sqlState) SQLState() string { return string(s) }
 
 // slowStore waits for the end of the request.
 type slowStore struct{ *house }

@@ -172,6 +172,7 @@ func (ten *tenant) agenda(r busy.Resource, span busy.Span) busy.Agenda {
 	a := busy.Agenda{Resource: r}
 	for _, c := range ten.calendars {
 		if c.Resource == r.ID && c.Selected {
+			c.Name = "" // as the store has it
 			a.Calendars = append(a.Calendars, c)
 		}
 	}

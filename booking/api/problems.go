@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
 	"net/http"
+	"slices"
 
 	"github.com/busyd/busyd/booking"
 	"github.com/busyd/busyd/busy"
@@ -36,13 +39,14 @@ var (
 	wrongMedia     = problem{"unsupported_media_type", 415, "The body must be JSON", "Send Content-Type: application/json."}
 	tooManySlots   = problem{"too_many_slots", 422, "There are too many slots", "Ask for a shorter range, fewer resources or a longer interval: the slots of an answer may name 100,000 resources altogether."}
 	internal       = problem{"internal", 500, "Something went wrong here", "The cause is in busyd's log under the request id in instance."}
+	unavailable    = problem{"unavailable", 503, "Something that busyd needs is away", "Try again in a moment."}
 	timedOut       = problem{"timeout", 503, "The answer took too long", "Try again, or ask for less."}
 )
 
 // anyRoute are the problems that every route can have, and bodyRoute those of
 // every route that takes a body.
 func anyRoute() []problem {
-	return []problem{invalidRequest, unauthorized, missingScope, internal, timedOut}
+	return []problem{invalidRequest, unauthorized, missingScope, internal, unavailable, timedOut}
 }
 
 func bodyRoute() []problem { return []problem{slowRequest, tooLarge, wrongMedia} }
@@ -68,9 +72,25 @@ func problemOf(err error) problem {
 		return tooManySlots
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return timedOut
+	case away(err):
+		return unavailable
 	default:
 		return internal
 	}
+}
+
+// away reports whether the database cannot be reached, or is starting, stopping
+// or out of connections (PostgreSQL's error classes 08, 53 and 57).
+func away(err error) bool {
+	var network *net.OpError
+	if errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	var database interface{ SQLState() string }
+	if !errors.As(err, &database) || len(database.SQLState()) < 2 {
+		return false
+	}
+	return slices.Contains([]string{"08", "53", "57"}, database.SQLState()[:2])
 }
 
 // Problem is the body of every error (RFC 9457).

@@ -182,8 +182,20 @@ func (a *api) people(r *http.Request, tenant busy.TenantID, resources []busy.Res
 	if err != nil {
 		return nil, err
 	}
+	// An agenda's calendars have no names.
+	calendars, err := a.Store.Calendars(r.Context(), tenant)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[busy.CalendarID]string, len(calendars))
+	for _, c := range calendars {
+		names[c.ID] = c.Name
+	}
 	people := make([]person, len(agendas))
 	for i, agenda := range agendas {
+		for j, c := range agenda.Calendars {
+			agenda.Calendars[j].Name = names[c.ID]
+		}
 		if people[i], err = a.person(agenda, sheets[i]); err != nil {
 			return nil, err
 		}
