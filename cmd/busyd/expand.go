@@ -144,6 +144,7 @@ func readCalendar(stdin io.Reader, file string, o ical.Options) (ical.Calendar, 
 type expansion struct {
 	span     busy.Span
 	zone     *time.Location
+	named    string // the zone that the file names
 	events   []busy.Event
 	blocks   []expandedBlock
 	warnings []string
@@ -159,7 +160,7 @@ func expandAll(ctx context.Context, c ical.Calendar, span busy.Span, zone *time.
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	x := &expansion{span: span, zone: zone, events: c.Events}
+	x := &expansion{span: span, zone: zone, named: c.Zone, events: c.Events}
 	for _, p := range c.Problems {
 		x.warnings = append(x.warnings, fmt.Sprintf("line %d: %s", p.Line, p.Detail))
 	}
@@ -232,7 +233,7 @@ func (x *expansion) printTables(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%d blocks, times in %s\n\n", len(x.blocks), x.zone)
+	fmt.Fprintf(w, "%d blocks, times in %s%s\n\n", len(x.blocks), x.zone, x.hint())
 
 	count := make([]int, len(x.events))
 	for _, b := range x.blocks {
@@ -243,6 +244,14 @@ func (x *expansion) printTables(w io.Writer) error {
 		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\n", i+1, firstMoment(e), count[i], whyBlocks(e, count[i]), e.Subject)
 	}
 	return t.Flush()
+}
+
+// hint tells of a zone that the file asks for and that was not.
+func (x *expansion) hint() string {
+	if x.named == "" || x.named == x.zone.String() {
+		return ""
+	}
+	return fmt.Sprintf("; the file names %s, which --timezone would use", x.named)
 }
 
 // clock returns the ends of a block as people read them: in the zone, and for a

@@ -30,7 +30,7 @@ func expand(stdin string, args ...string) (stdout, stderr string, err error) {
 	return out.String(), errs.String(), err
 }
 
-// TestExpandSamples compares what the calendarSamples yield with what was checked by
+// TestExpandSamples compares what the samples yield with what was checked by
 // hand.
 func TestExpandSamples(t *testing.T) {
 	for _, c := range []struct {

@@ -204,11 +204,8 @@ func (r *reader) end(name string) {
 		r.abandon(0)
 	}
 	r.open = r.open[:at]
-	if len(r.open) < 3 {
-		r.part = nil
-	}
 	if len(r.open) < 2 {
-		r.cur = nil
+		r.cur, r.part = nil, nil
 	}
 }
 

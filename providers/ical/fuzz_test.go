@@ -100,3 +100,19 @@ func glob(t testing.TB, pattern string) []string {
 	}
 	return files
 }
+
+// FuzzLine reads one line in a place where it counts.
+func FuzzLine(f *testing.F) {
+	for l := range strings.Lines(stuffed) {
+		f.Add(l)
+	}
+	f.Add(`SUMMARY;X="a`)
+	f.Add("DTSTART;TZID=(UTC+01:00) Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna:20260301T090000")
+	f.Fuzz(func(t *testing.T, l string) {
+		input := "BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:Mine\nBEGIN:STANDARD\nTZOFFSETTO:+0100\n" + l +
+			"\nDTSTART:19700101T000000\nEND:STANDARD\nEND:VTIMEZONE\nBEGIN:VEVENT\n" + l +
+			"\nDTSTART;TZID=Mine:20260301T090000\nEND:VEVENT\nEND:VCALENDAR\n"
+		c, err := Parse(strings.NewReader(input), Options{Key: "k", Self: []string{"me@example.com"}})
+		check(t, c, err)
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -183,6 +184,25 @@ func TestReaderFails(t *testing.T) {
 	}
 }
 
+// An error that a look ahead for a folded line met is not forgotten, should the
+// reader not repeat it.
+func TestReaderFailsOnce(t *testing.T) {
+	broken := errors.New("broken")
+	head := "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20260301T090000Z\n"
+	r := io.MultiReader(strings.NewReader(head), &once{broken})
+	if c, err := Parse(r, Options{}); !errors.Is(err, broken) {
+		t.Errorf("%d events, %v; want the reader's error", len(c.Events), err)
+	}
+}
+
+type once struct{ err error }
+
+func (o *once) Read([]byte) (int, error) {
+	err := o.err
+	o.err = io.EOF
+	return 0, err
+}
+
 type failing struct {
 	r   *strings.Reader
 	err error
@@ -245,5 +265,110 @@ func TestZone(t *testing.T) {
 		if got := Zone(text); got != want {
 			t.Errorf("Zone(%.60q) = %q, want %q", text, got, want)
 		}
+	}
+}
+
+func TestProperty(t *testing.T) {
+	for _, c := range []struct {
+		line   string
+		want   property
+		refuse bool
+	}{
+		{line: "SUMMARY:a:b;c", want: property{value: "a:b;c"}},
+		{line: "SUMMARY;X=1;y=\"a;b:c\":d", want: property{params: []param{{"X", "1"}, {"Y", "a;b:c"}}, value: "d"}},
+		{line: "SUMMARY;X=^'a^'^n^^:d", want: property{params: []param{{"X", "\"a\"\n^"}}, value: "d"}},
+		{line: "SUMMARY;X=\"a:d", want: property{params: []param{{"X", "\"a"}}, value: "d"}},
+		{line: "SUMMARY;X;=:d", want: property{params: []param{{"", ""}}, value: "d"}},
+		{line: "SUMMARY", refuse: true},
+		{line: "SUMMARY;X=1", refuse: true},
+		{line: "SUMMARY;X=\"a", refuse: true},
+		{line: "DTSTART;TZID=\"(UTC+01:00) X\":20260301", want: property{params: []param{{"TZID", "(UTC+01:00) X"}}, value: "20260301"}},
+	} {
+		name := nameOf([]byte(c.line))
+		got, ok := parseProperty(line{text: []byte(c.line)}, name)
+		if ok == c.refuse {
+			t.Errorf("%s: ok %v", c.line, ok)
+		}
+		if c.want.name = name; ok && fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s: %+v, want %+v", c.line, got, c.want)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for s, want := range map[string]busy.Length{
+		"P1W": {Days: 7}, "P1D": {Days: 1}, "P1W1D": {Days: 8}, "PT1H": {Exact: time.Hour}, "pt15m": {Exact: 15 * time.Minute},
+		"P0D": {}, "PT0S": {}, "+PT1S": {Exact: time.Second}, "-P1DT1H": {Days: -1, Exact: -time.Hour},
+		"P36525D": {Days: maxDays}, "P1DT": {}, "P": {}, "PT": {}, "": {}, "1H": {}, "P1H": {}, "PT1D": {}, "PD": {}, "P1": {}, "P1D1": {},
+		"PT1.5H": {}, "P-1D": {}, "--P1D": {}, "P36526D": {}, "PT99999999999999999999H": {}, "P99999999999999999999W": {}, "P1M": {}, "P1Y": {},
+		"P00000000001D": {}, "PT1H/": {},
+	} {
+		got, ok := parseDuration(s)
+		valid := want != busy.Length{} || s == "P0D" || s == "PT0S"
+		if ok != valid || got != want {
+			t.Errorf("parseDuration(%q) = %v, %v; want %v, %v", s, got, ok, want, valid)
+		}
+	}
+}
+
+func TestReading(t *testing.T) {
+	for _, s := range []string{
+		"", "2026", "2026030", "20260301Z", "202603010", "20260301T", "20260301T09", "20260301T0900Z0", "20260301 090000",
+		"20261301", "20260001", "20260100", "20260230", "20250229", "00000101", "-0260301", "2026-3-1", "20260301T250000",
+		"20260301T240001", "20260301T090061", "20260301T096000", "20260301T+90000", "99991231T240000",
+	} {
+		if r, ok := parseReading(s); ok {
+			t.Errorf("parseReading(%q) = %v, want none", s, r)
+		}
+	}
+	for s, want := range map[string]string{
+		"20240229": "2024-02-29 00:00:00", "20260301T235960Z": "2026-03-01 23:59:59", "20260301T240000": "2026-03-02 00:00:00",
+		"20260301t0905z": "2026-03-01 09:05:00", " 20260301T090503 ": "2026-03-01 09:05:03",
+	} {
+		if r, ok := parseReading(s); !ok || r.wall.Format(time.DateTime) != want {
+			t.Errorf("parseReading(%q) = %v, %v; want %s", s, r.wall, ok, want)
+		}
+	}
+}
+
+// What a hostile calendar can make the reader remember is bounded.
+func TestBounds(t *testing.T) {
+	r := reader{}
+	for i := range 1000 {
+		for _, text := range []string{"BEGIN:VCALENDAR", "BEGIN:X"}[min(i, 1):] {
+			if err := r.line(line{number: 1, text: []byte(text)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(r.open) > maxDepth {
+		t.Errorf("%d components are open", len(r.open))
+	}
+
+	object := simple(strings.Repeat("DTSTART:20260301\r\nSUMMARY:x\r\n", 1000))
+	raw, err := readComponents(newLines(strings.NewReader(object), 1<<20), nil)
+	if err != nil || len(raw.events) != 1 || len(raw.events[0].props) > 4 {
+		t.Errorf("%d properties are kept, %v", len(raw.events[0].props), err)
+	}
+
+	z := newZones(&components{}, "Europe/Berlin")
+	for i := range 1000 {
+		if zone, found := z.resolve(fmt.Sprint("zone ", i)); found || zone != "Europe/Berlin" {
+			t.Fatalf("zone %d is %q", i, zone)
+		}
+	}
+	if len(z.known) > maxZones {
+		t.Errorf("%d zones are remembered", len(z.known))
+	}
+
+	changes := strings.Repeat("RDATE:20260301T090000"+strings.Repeat(",20260301T090000", 99)+"\r\n", 20)
+	object = "BEGIN:VCALENDAR\r\nBEGIN:VTIMEZONE\r\nTZID:Mine\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\n" +
+		"TZOFFSETTO:+0100\r\n" + changes + "END:STANDARD\r\nEND:VTIMEZONE\r\nEND:VCALENDAR\r\n"
+	raw, err = readComponents(newLines(strings.NewReader(object), 1<<20), nil)
+	if err != nil || len(raw.zones) != 1 {
+		t.Fatalf("%d zones, %v", len(raw.zones), err)
+	}
+	if text, ok := definition(&raw.zones[0]); ok {
+		t.Errorf("a definition of %d bytes is used", len(text))
 	}
 }

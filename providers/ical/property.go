@@ -54,7 +54,7 @@ func parseProperty(l line, name string) (property, bool) {
 	if at < 0 {
 		return p, false
 	}
-	colon := separator(rest, at, name)
+	colon := separator(rest, name)
 	if colon < 0 {
 		return p, false
 	}
@@ -73,12 +73,12 @@ var temporal = map[string]bool{
 // separator returns the index of the colon before the value. Parameter values
 // with a colon must be quoted (§3.1), but zone names such as (UTC+01:00) Berlin
 // are not always: a time has no colon of its own, so its last one counts.
-func separator(s string, from int, name string) int {
+func separator(s, name string) int {
 	if temporal[name] {
 		return strings.LastIndexByte(s, ':')
 	}
 	quoted := false
-	for i := from; i < len(s); i++ {
+	for i := range len(s) {
 		switch s[i] {
 		case '"':
 			quoted = !quoted
@@ -88,10 +88,10 @@ func separator(s string, from int, name string) int {
 			}
 		}
 	}
-	if quoted { // the quote was never closed
-		return from + strings.IndexByte(s[from:], ':')
+	if !quoted {
+		return -1
 	}
-	return -1
+	return strings.IndexByte(s, ':') // the quote was never closed
 }
 
 // parseParams splits NAME=VALUE;NAME="VALUE". Of several values, the list is

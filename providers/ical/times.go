@@ -39,7 +39,7 @@ func parseReading(s string) (reading, bool) {
 		return r, false
 	}
 	date := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
-	if date.Day() != day || int(date.Month()) != month {
+	if int(date.Month()) != month {
 		return r, false // there is no such date
 	}
 	r.wall = time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC)
