@@ -1,75 +1,131 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/busyd/busyd/busy"
 )
 
-// TestOneTenantNeverSeesAnother calls every route with one tenant's key and the
-// other's ids, and searches the answers for anything of the other's.
-func TestOneTenantNeverSeesAnother(t *testing.T) {
-	h := newHouse(t)
-	mine, other := h.tenants[0], h.tenants[1]
-	before := fmt.Sprint(other.resources, other.connections, other.calendars, other.resynced)
-	var marks []string
-	for i := range other.resources {
-		marks = append(marks, other.resources[i].ID.String(), other.resources[i].Name, other.connections[i].ID.String(), other.calendars[i].ID.String(), other.calendars[i].Name)
+// party is a tenant as a caller of the API knows it: keys, and the ids of one
+// resource with one calendar. Its marks are all that must never be served to
+// another.
+type party struct {
+	keys                           map[busy.Scope]string
+	resource, connection, calendar string
+	marks                          []string
+}
+
+func (h *house) party(i int) party {
+	name := []string{"one", "two"}[i]
+	ten := h.tenants[i]
+	p := party{
+		keys:     map[busy.Scope]string{busy.ScopeRead: readToken + "_" + name, busy.ScopeSync: syncToken + "_" + name, busy.ScopeAdmin: adminToken + "_" + name},
+		resource: ten.resources[0].ID.String(), connection: ten.connections[0].ID.String(), calendar: ten.calendars[0].ID.String(),
 	}
-	own, theirs := mine.resources[0].ID.String(), other.resources[0].ID.String()
-	calls := map[string][]specimen{
-		"getBusy":         {{"/v1/busy?resource=" + theirs + days, readToken, ""}, {"/v1/busy?resource=" + own + "&resource=" + theirs + days, readToken, ""}},
-		"getAvailability": {{"/v1/availability?resource=" + theirs + days + "&duration=30m", readToken, ""}, {"/v1/availability?resource=" + own + "&resource=" + theirs + days + "&duration=30m", readToken, ""}},
-		"resync": {
-			{"/v1/resync", syncToken, `{"calendar":"` + other.calendars[0].ID.String() + `"}`},
-			{"/v1/resync", syncToken, `{"connection":"` + other.connections[0].ID.String() + `"}`},
-		},
-		"listResources":   nil, // take no id: see below
-		"listConnections": nil,
-		"listCalendars":   nil,
-		"selectCalendar":  {{"/v1/calendars/" + other.calendars[0].ID.String(), adminToken, `{"selected":false}`}},
-		"disconnect":      {{"/v1/connections/" + other.connections[0].ID.String(), adminToken, ""}},
+	for i := range ten.resources {
+		p.marks = append(p.marks, ten.resources[i].ID.String(), ten.resources[i].Name, ten.connections[i].ID.String(), ten.calendars[i].ID.String(), ten.calendars[i].Name)
 	}
+	return p
+}
+
+// calls lists, by route, good calls with the party's ids. A route without one
+// takes no id.
+func (p party) calls() map[string][]specimen {
+	return map[string][]specimen{
+		"getBusy":         {{target: "/v1/busy?resource=" + p.resource + days}},
+		"getAvailability": {{target: "/v1/availability?resource=" + p.resource + days + "&duration=30m"}},
+		"resync":          {{target: "/v1/resync", body: `{"calendar":"` + p.calendar + `"}`}, {target: "/v1/resync", body: `{"connection":"` + p.connection + `"}`}},
+		"listResources":   {{target: "/v1/resources"}},
+		"listConnections": {{target: "/v1/connections"}},
+		"listCalendars":   {{target: "/v1/calendars"}},
+		"selectCalendar":  {{target: "/v1/calendars/" + p.calendar, body: `{"selected":false}`}},
+		"disconnect":      {{target: "/v1/connections/" + p.connection}},
+	}
+}
+
+// checkStrangers calls every route with one party's keys and the other's ids,
+// and searches all answers, good ones too, for anything of the other's.
+func checkStrangers(t *testing.T, handler http.Handler, mine, other party) {
+	t.Helper()
+	snapshot := func() (all string) {
+		for _, target := range []string{"/v1/resources", "/v1/connections", "/v1/calendars", "/v1/busy?resource=" + other.resource + days} {
+			all += serve(handler, "GET", target, other.keys[busy.ScopeRead], "").Body.String()
+		}
+		return all
+	}
+	before := snapshot()
 	for _, r := range routes() {
-		foreign, ok := calls[r.id]
+		theirs, ok := other.calls()[r.id]
 		if !ok {
 			t.Errorf("%s is not tried with another tenant's ids", r.id)
 		}
-		for _, c := range foreign {
-			w := h.call(r.method, c.target, c.token+"_one", c.body)
-			readProblem(t, w, 404, "not_found")
-			refuse(t, r.id, w.Body.String(), marks)
-			// To who asks, another tenant's record is as absent as one that never was.
-			for i := range marks {
-				c.target, c.body = strings.ReplaceAll(c.target, marks[i], nowhere), strings.ReplaceAll(c.body, marks[i], nowhere)
+		key := mine.keys[r.scope]
+		for _, c := range theirs {
+			got := serve(handler, r.method, c.target, key, c.body)
+			refuse(t, r.id, got.Body.String(), other.marks)
+			if !strings.Contains(c.target+c.body, "-") {
+				continue // takes no id
 			}
-			absent := readProblem(t, h.call(r.method, c.target, c.token+"_one", c.body), 404, "not_found")
-			got := readProblem(t, w, 404, "not_found")
-			got.Instance = absent.Instance
-			if fmt.Sprint(got) != fmt.Sprint(absent) {
-				t.Errorf("%s: another's is %v, nobody's is %v", r.id, got, absent)
+			p := readProblem(t, got, 404, "not_found")
+			// To who asks, another's record is as absent as one that never was.
+			for _, id := range []string{other.resource, other.connection, other.calendar} {
+				c.target, c.body = strings.ReplaceAll(c.target, id, nowhere), strings.ReplaceAll(c.body, id, nowhere)
+			}
+			absent := readProblem(t, serve(handler, r.method, c.target, key, c.body), 404, "not_found")
+			p.Instance = absent.Instance
+			if fmt.Sprint(p) != fmt.Sprint(absent) {
+				t.Errorf("%s: another's is %v, nobody's is %v", r.id, p, absent)
 			}
 		}
-		good := specimens(h)[r.id]
-		refuse(t, r.id, h.call(r.method, good.target, good.token+"_one", good.body).Body.String(), marks)
 	}
-	for _, target := range []string{"/v1/resources", "/v1/connections", "/v1/calendars", "/week"} {
-		w := h.callPage(target, one)
-		if w.Code != 200 {
-			t.Errorf("%s = %d", target, w.Code)
+	for _, target := range []string{"/v1/busy?resource=" + mine.resource + "&resource=" + other.resource + days, "/v1/availability?duration=1h&resource=" + mine.resource + "&resource=" + other.resource + days} {
+		w := serve(handler, "GET", target, mine.keys[busy.ScopeRead], "")
+		readProblem(t, w, 404, "not_found")
+		refuse(t, target, w.Body.String(), other.marks)
+	}
+	for target, want := range map[string]int{"/week": 200, "/week?resource=" + other.resource: 404} {
+		w := serve(handler, "GET", target, mine.keys[busy.ScopeRead], "")
+		if w.Code != want {
+			t.Errorf("the page %s = %d, want %d", target, w.Code, want)
 		}
-		refuse(t, target, w.Body.String(), marks)
+		refuse(t, target, w.Body.String(), other.marks)
 	}
-	if w := h.callPage("/week?resource="+theirs, one); w.Code != 404 {
-		t.Errorf("the page of another's resource = %d", w.Code)
-	} else {
-		refuse(t, "/week", w.Body.String(), marks)
+	if after := snapshot(); after != before {
+		t.Errorf("the other tenant was changed:\n%s\n%s", before, after)
 	}
-	if after := fmt.Sprint(other.resources, other.connections, other.calendars, other.resynced); after != before {
-		t.Error("the other tenant was changed")
+	// The same calls are good with keys of their own, or all this proves nothing.
+	own := routes()
+	slices.SortStableFunc(own, func(a, b route) int { // the one that destroys comes last
+		return cmp.Compare(strings.Count(a.method, "DELETE"), strings.Count(b.method, "DELETE"))
+	})
+	for _, r := range own {
+		for _, c := range mine.calls()[r.id] {
+			w := serve(handler, r.method, c.target, mine.keys[r.scope], c.body)
+			if w.Code >= 300 {
+				t.Errorf("%s with ids of its own = %d: %s", r.id, w.Code, w.Body)
+			}
+			refuse(t, r.id, w.Body.String(), other.marks)
+		}
 	}
+}
+
+// serve sends a request with the token as the API and as the page want it.
+func serve(handler http.Handler, method, target, token, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.AddCookie(&http.Cookie{Name: keyCookie, Value: token})
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w
 }
 
 func refuse(t *testing.T, what, body string, marks []string) {
@@ -81,9 +137,15 @@ func refuse(t *testing.T, what, body string, marks []string) {
 	}
 }
 
+func TestStrangers(t *testing.T) {
+	h := newHouse(t)
+	checkStrangers(t, h.handler, h.party(0), h.party(1))
+	h = newHouse(t)
+	checkStrangers(t, h.handler, h.party(1), h.party(0))
+}
+
 func TestAMissingAgendaIsNotFree(t *testing.T) {
 	h := newHouse(t)
-	h.tenants[0].blocks = map[busy.ResourceID][]busy.Block{}
 	a := &api{Config: Config{Store: h}}
 	ids := []busy.ResourceID{h.tenants[0].resources[0].ID, h.tenants[1].resources[0].ID}
 	h.tenants[0].resources = append(h.tenants[0].resources, h.tenants[0].resources[0])
