@@ -8,8 +8,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,12 +78,13 @@ func runExpand(cmd *cobra.Command, file string, f expandFlags) error {
 	}
 	x := expandAll(cmd.Context(), calendar, span, zone)
 	for _, w := range x.warnings {
-		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
+		say(cmd.ErrOrStderr(), "warning: %s", w)
 	}
 	if f.json {
 		return x.printJSON(cmd.OutOrStdout())
 	}
-	return x.printTables(cmd.OutOrStdout())
+	x.printTables(cmd.OutOrStdout())
+	return nil
 }
 
 func zoneFlag(flag, name string) (*time.Location, error) {
@@ -130,7 +131,7 @@ func readCalendar(stdin io.Reader, file string, o ical.Options) (ical.Calendar, 
 		if err != nil {
 			return ical.Calendar{}, err
 		}
-		defer opened.Close()
+		defer func() { _ = opened.Close() }()
 		in = opened
 	}
 	calendar, err := ical.ParseFeed(in, o)
@@ -223,27 +224,22 @@ func (x *expansion) printJSON(w io.Writer) error {
 	return out.Encode(blocks)
 }
 
-func (x *expansion) printTables(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "START\tEND\tSTATE\tEVENT\tSUBJECT\n")
-	for _, b := range x.blocks {
-		start, end := x.clock(b)
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", start, end, b.State, b.Event+1, b.subject)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "%d blocks, times in %s%s\n\n", len(x.blocks), x.zone, x.hint())
-
+func (x *expansion) printTables(w io.Writer) {
+	blocks := make([][]string, len(x.blocks))
 	count := make([]int, len(x.events))
-	for _, b := range x.blocks {
+	for i, b := range x.blocks {
+		start, end := x.clock(b)
+		blocks[i] = []string{start, end, b.State.String(), strconv.Itoa(b.Event + 1), b.subject}
 		count[b.Event]++
 	}
-	fmt.Fprintf(t, "EVENT\tFIRST\tBLOCKS\tWHY\tSUBJECT\n")
+	table(w, "start,end,state,event,subject", blocks)
+	say(w, "%d blocks, times in %s%s\n", len(x.blocks), x.zone, x.hint())
+
+	events := make([][]string, len(x.events))
 	for i, e := range x.events {
-		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\n", i+1, firstMoment(e), count[i], whyBlocks(e, count[i]), e.Subject)
+		events[i] = []string{strconv.Itoa(i + 1), firstMoment(e), strconv.Itoa(count[i]), whyBlocks(e, count[i]), e.Subject}
 	}
-	return t.Flush()
+	table(w, "event,first,blocks,why,subject", events)
 }
 
 // hint tells of a zone that the file asks for and that was not.
