@@ -14,15 +14,17 @@ type stretch struct {
 
 func (s stretch) holds(instant int64) bool { return s.from <= instant && instant < s.to }
 
-// zone tells a place's offset. The offset is less than a day either way.
+// zone tells a place's offset, which is less than a day either way. Looking it up
+// spends steps; once they are used up, the answer may be wrong.
 type zone interface {
-	at(instant int64) stretch
+	at(instant int64, b *budget) stretch
 }
 
 // location is a zone of the zone database.
 type location struct{ *time.Location }
 
-func (l location) at(instant int64) stretch {
+func (l location) at(instant int64, b *budget) stretch {
+	b.step(1)
 	t := time.Unix(instant, 0).In(l.Location)
 	_, offset := t.Zone()
 	s := stretch{from: math.MinInt64, to: math.MaxInt64, offset: int64(offset)}
@@ -39,15 +41,16 @@ func (l location) at(instant int64) stretch {
 // clock turns readings of a zone's wall clock into instants and back. It
 // remembers where it looked last: one goroutine may use it.
 type clock struct {
-	zone zone
-	last stretch // at first the empty one
+	zone   zone
+	budget *budget
+	last   stretch // at first the empty one
 }
 
-func newClock(z zone) *clock { return &clock{zone: z} }
+func newClock(z zone, b *budget) *clock { return &clock{zone: z, budget: b} }
 
 func (c *clock) at(instant int64) stretch {
 	if !c.last.holds(instant) {
-		c.last = c.zone.at(instant)
+		c.last = c.zone.at(instant, c.budget)
 	}
 	return c.last
 }
@@ -76,10 +79,10 @@ func (c *clock) find(wall int64) (instant, gapEnd int64) {
 	s := c.at(wall - day)
 	for {
 		instant = wall - s.offset
-		if instant < s.to {
+		if instant < s.to || c.budget.err != nil {
 			return instant, math.MaxInt64
 		}
-		next := c.zone.at(s.to)
+		next := c.zone.at(s.to, c.budget)
 		if wall-next.offset < next.from {
 			return instant, next.from
 		}

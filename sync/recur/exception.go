@@ -27,7 +27,7 @@ func (x *expansion) exceptions(m *master) (own, future []exception) {
 	var ownAt, futureAt map[place]int
 	for i := range x.series {
 		event := &x.series[i]
-		if event.Original.IsZero() {
+		if event.Original.IsZero() || !x.budget.step(1) {
 			continue
 		}
 		if event.Start.IsZero() && blocks(event) {

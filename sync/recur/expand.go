@@ -77,11 +77,12 @@ func (x *Expander) begin(ctx context.Context, series []busy.Event, zone *time.Lo
 	if zone == nil {
 		zone = time.UTC
 	}
+	b := &budget{ctx: ctx, steps: MaxSteps, room: MaxOccurrences}
 	return &expansion{
 		zones:  &x.zones,
 		series: series,
-		home:   newClock(location{zone}),
-		budget: &budget{ctx: ctx, steps: MaxSteps, room: MaxOccurrences},
+		home:   newClock(location{zone}, b),
+		budget: b,
 	}
 }
 
@@ -96,8 +97,8 @@ func (x *expansion) clock(zone string) *clock {
 		}
 	}
 	c := x.home
-	if z := x.zones.find(zone); z != nil {
-		c = newClock(z)
+	if z := x.zones.find(zone, x.budget); z != nil {
+		c = newClock(z, x.budget)
 	} else {
 		x.fail(ErrZone)
 	}

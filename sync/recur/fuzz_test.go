@@ -74,12 +74,12 @@ func FuzzRule(f *testing.F) {
 			return
 		}
 		start = minWall + mod(start, maxWall-minWall)
-		p := bind(r, start, false)
+		p := bind(r, start, false, steps(1<<20))
 		if p.count > 0 {
 			p.countStart()
 		}
 		collect := func(from, to int64) (walls []int64, ok bool) {
-			b := &budget{ctx: context.Background(), steps: 50_000}
+			b := steps(100_000)
 			p.walk(from, to, b, func(wall int64) bool {
 				walls = append(walls, wall)
 				return true
@@ -108,3 +108,5 @@ func FuzzRule(f *testing.F) {
 		}
 	})
 }
+
+func steps(n int) *budget { return &budget{ctx: context.Background(), steps: n} }

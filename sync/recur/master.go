@@ -110,6 +110,9 @@ func (x *expansion) master(e *busy.Event) *master {
 	m.rdates, m.excluded = lines.rdates, lines.excluded
 	for _, r := range lines.rules {
 		p := x.bind(m, r)
+		if x.budget.err != nil {
+			return m
+		}
 		if p.count > 0 {
 			p.countStart()
 		}
@@ -124,7 +127,7 @@ func (x *expansion) master(e *busy.Event) *master {
 // bind binds a rule to the master. An UNTIL is inclusive; a date is its whole day
 // on the clock of the series.
 func (x *expansion) bind(m *master, r *rule) *pattern {
-	p := bind(r, m.start, m.date)
+	p := bind(r, m.start, m.date, x.budget)
 	switch {
 	case r.until.IsZero():
 	case m.date:

@@ -32,10 +32,12 @@ type pattern struct {
 	steady        bool
 	size, opening int64
 	lead          int64
+
+	cost int // of looking at a period, in steps
 }
 
 // bind leaves UNTIL to its caller.
-func bind(r *rule, start int64, date bool) *pattern {
+func bind(r *rule, start int64, date bool, b *budget) *pattern {
 	p := &pattern{rule: *r, start: start, last: math.MaxInt64, until: math.MaxInt64}
 	if date {
 		p.seconds, p.minutes, p.hours = 0, 0, 0
@@ -46,9 +48,20 @@ func bind(r *rule, start int64, date bool) *pattern {
 	p.times = p.timesOfPeriod()
 	p.everyDay = p.months == 0 && p.weekdays == 0 && len(p.nth) == 0 &&
 		!p.monthDays.any && !p.yearDays.any && !p.weeks.any
-	p.never = p.unit > 0 && !p.reachable()
+	p.never = p.unit > 0 && !p.reachable(b)
 	p.size, p.steady = p.sizeOfPeriod()
+	p.cost = p.costOfPeriod()
+	b.step(20 + len(p.times))
 	return p
+}
+
+// costOfPeriod is how many days a period has to look at, and how closely.
+func (p *pattern) costOfPeriod() int {
+	days := []int{weekly: 7, monthly: 31, yearly: 31 * 12}[p.freq]
+	if p.freq == yearly && p.months != 0 {
+		days = 31 * p.months.len()
+	}
+	return 1 + days*(1+len(p.nth)/16) + len(p.setPos)
 }
 
 // fillIn takes the days that the rule does not name from those of its start.
@@ -147,10 +160,8 @@ func (p *pattern) daysOfMonths() (days int64, known bool) {
 		months = int64(p.months.len())
 	}
 	if !p.monthDays.any {
-		for i, n := range p.nth {
-			if n.n < 1 || n.n > 4 || slices.Contains(p.nth[:i], n) {
-				return 0, false
-			}
+		if slices.ContainsFunc(p.nth, func(n nth) bool { return n.n < 1 || n.n > 4 }) {
+			return 0, false
 		}
 		return months * int64(len(p.nth)), true
 	}

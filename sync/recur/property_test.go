@@ -130,6 +130,9 @@ func TestRRuleGo(t *testing.T) {
 		start := drawStart(t)
 		end := start.Add(spanOfYears(s))
 		s.until = end
+		if len(s.members(start, end)) < 3 {
+			return // it looks for instances up to the year 9999
+		}
 		theirs, err := rrule.StrToRRule(s.String())
 		if err != nil {
 			t.Skip(err)
@@ -239,7 +242,7 @@ func TestClock(t *testing.T) {
 	zones := []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "Africa/Casablanca", "Antarctica/Troll"}
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.SampledFrom(zones).Draw(t, "zone")
-		c := newClock(x.zones.find(name))
+		c := newClock(x.zones.find(name, steps(1000)), steps(1000))
 		day := rapid.IntRange(8000, 24000).Draw(t, "day")
 		wall := int64(day)*86400 + int64(rapid.IntRange(0, 95).Draw(t, "quarter"))*900
 		loc, err := time.LoadLocation(name)
@@ -285,11 +288,11 @@ END:VTIMEZONE`
 // has had the European rule.
 func TestVTimezone(t *testing.T) {
 	zones := &zones{}
-	ours, theirs := zones.find(zoneText), zones.find("Europe/Berlin")
+	ours, theirs := zones.find(zoneText, steps(1000)), zones.find("Europe/Berlin", steps(1000))
 	for day := int64(9800); day < 24000; day++ {
 		for _, second := range []int64{0, 3599, 3600, 7200} {
 			at := day*86400 + second
-			if a, b := ours.at(at), theirs.at(at); a != b {
+			if a, b := ours.at(at, steps(1000)), theirs.at(at, steps(1000)); a != b {
 				t.Fatalf("%v: %+v, want %+v", time.Unix(at, 0).UTC(), a, b)
 			}
 		}
@@ -299,13 +302,13 @@ func TestVTimezone(t *testing.T) {
 func TestZonesAreBounded(t *testing.T) {
 	z := &zones{}
 	for i := range 3 * maxZones {
-		z.find(fmt.Sprint("Nowhere/", i))
+		z.find(fmt.Sprint("Nowhere/", i), steps(1))
 	}
 	if len(z.known) > maxZones {
 		t.Errorf("%d zones are remembered", len(z.known))
 	}
 	for i := range 200 {
-		z.find(zoneText + strings.Repeat("\n", 40_000) + fmt.Sprint(i))
+		z.find(zoneText+strings.Repeat("\n", 40_000)+fmt.Sprint(i), steps(1000))
 	}
 	if z.size > maxZoneSize {
 		t.Errorf("%d bytes are remembered", z.size)

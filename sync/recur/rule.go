@@ -1,6 +1,7 @@
 package recur
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -123,6 +124,10 @@ func parseRule(text string) (*rule, error) {
 	if r.freq < 0 {
 		return nil, malformed("FREQ is missing")
 	}
+	slices.Sort(r.setPos)
+	r.setPos = slices.Compact(r.setPos)
+	slices.SortFunc(r.nth, func(a, b nth) int { return cmp.Or(a.n-b.n, int(a.weekday-b.weekday)) })
+	r.nth = slices.Compact(r.nth)
 	return r, unknown
 }
 

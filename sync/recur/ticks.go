@@ -55,13 +55,13 @@ func (p *pattern) allowed(reading int64) (int64, bool) {
 
 // reachable reports whether steps of the interval ever begin at an allowed
 // reading of some day.
-func (p *pattern) reachable() bool {
+func (p *pattern) reachable(b *budget) bool {
 	if p.hours == 0 && (p.minutes == 0 || p.freq == hourly) && (p.seconds == 0 || p.freq > secondly) {
 		return true
 	}
 	cycle := gcd(p.interval, day/p.unit)
 	want := mod(p.first, cycle)
-	for at, ok := p.allowed(0); ok; at, ok = p.allowed(at + p.unit) {
+	for at, ok := p.allowed(0); ok && b.step(1); at, ok = p.allowed(at + p.unit) {
 		if at/p.unit%cycle == want {
 			return true
 		}

@@ -2,7 +2,6 @@ package recur
 
 import (
 	"cmp"
-	"context"
 	"math"
 	"slices"
 	"strings"
@@ -17,7 +16,6 @@ const vtimezoneBegin = "BEGIN:VTIMEZONE"
 const (
 	maxObservances  = 200
 	maxOnsets       = 4000
-	maxLookupSteps  = 100_000
 	maxStretchCache = 256
 )
 
@@ -44,7 +42,7 @@ type observances struct {
 }
 
 // parseVTimezone reads a component from its unfolded content lines.
-func parseVTimezone(text string) (*vtimezone, error) {
+func parseVTimezone(text string, b *budget) (*vtimezone, error) {
 	v := &vtimezone{}
 	var o *observance
 	total := 0
@@ -64,7 +62,7 @@ func parseVTimezone(text string) (*vtimezone, error) {
 			}
 		case o == nil:
 		case name == "END" && isObservance:
-			if err := v.add(o); err != nil {
+			if err := v.add(o, b); err != nil {
 				return nil, err
 			}
 			o = nil
@@ -73,6 +71,9 @@ func parseVTimezone(text string) (*vtimezone, error) {
 				return nil, err
 			}
 		}
+	}
+	if b.err != nil {
+		return nil, b.err
 	}
 	if len(v.onsets) == 0 || len(v.onsets) > maxOnsets {
 		return nil, malformed("a VTIMEZONE must have from 1 to 4000 onsets")
@@ -106,7 +107,7 @@ func (o *observance) property(name, value string) (err error) {
 }
 
 // add takes an observance over. Its start is an onset even if it recurs.
-func (v *vtimezone) add(o *observance) error {
+func (v *vtimezone) add(o *observance, b *budget) error {
 	if o.start.IsZero() || o.offsets != 2 {
 		return malformed("an observance needs DTSTART, TZOFFSETFROM and TZOFFSETTO")
 	}
@@ -119,7 +120,7 @@ func (v *vtimezone) add(o *observance) error {
 		if r.freq < daily {
 			return malformed("an observance recurs daily at most")
 		}
-		p := bind(r, start, false)
+		p := bind(r, start, false, b)
 		if !r.until.IsZero() {
 			p.last = o.instant(r.until) + o.from
 			if r.until.Date {
@@ -168,7 +169,8 @@ func parseOffset(text string) (int64, error) {
 	}
 }
 
-func (v *vtimezone) at(instant int64) stretch {
+func (v *vtimezone) at(instant int64, b *budget) stretch {
+	b.step(1)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, s := range v.known {
@@ -176,7 +178,10 @@ func (v *vtimezone) at(instant int64) stretch {
 			return s
 		}
 	}
-	s := v.look(instant)
+	s := v.look(instant, b)
+	if b.err != nil {
+		return s
+	}
 	if len(v.known) >= maxStretchCache {
 		v.known = v.known[:0]
 	}
@@ -185,8 +190,7 @@ func (v *vtimezone) at(instant int64) stretch {
 }
 
 // look finds the last onset up to an instant and the first after it.
-func (v *vtimezone) look(instant int64) stretch {
-	b := &budget{ctx: context.Background(), steps: maxLookupSteps}
+func (v *vtimezone) look(instant int64, b *budget) stretch {
 	s := stretch{from: math.MinInt64, to: math.MaxInt64, offset: v.onsets[0].from}
 	i, _ := slices.BinarySearchFunc(v.onsets, instant+1, func(o onset, at int64) int { return cmp.Compare(o.at, at) })
 	if i > 0 {

@@ -14,14 +14,11 @@ func (p *pattern) walk(from, to int64, b *budget, yield func(wall int64) bool) {
 	var bases []int64
 	for {
 		period := p.first + k*p.interval
-		if p.begin(period) > to || p.count > 0 && seen >= p.count || !b.step(1) {
+		if p.begin(period) > to || p.count > 0 && seen >= p.count || !b.step(p.cost) {
 			return
 		}
 		var next int64
 		bases, next = p.bases(period, bases[:0])
-		if p.unit == 0 && !b.step(p.looked()) {
-			return
-		}
 		members := p.members(bases)
 		if p.count > 0 && k > 0 && members.size > 0 && members.at(members.size-1) < from {
 			seen += int64(members.size)
@@ -56,9 +53,6 @@ func (p *pattern) enter(from int64) (k, seen int64) {
 		return k, 0
 	}
 }
-
-// looked is how many days a period has to look at.
-func (p *pattern) looked() int { return []int{daily: 0, weekly: 7, monthly: 31, yearly: 366}[p.freq] }
 
 // members is the set of a period's instances, after BYSETPOS.
 type members struct {

@@ -30,14 +30,18 @@ type zones struct {
 	size  int             // of the names
 }
 
-// find returns nil for a zone that does not exist.
-func (z *zones) find(name string) zone {
+// find returns nil for a zone that does not exist, or that takes more than the
+// budget to read.
+func (z *zones) find(name string, b *budget) zone {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	if found, known := z.known[name]; known {
 		return found
 	}
-	found := load(name)
+	found := load(name, b)
+	if b.err != nil {
+		return nil
+	}
 	z.size += len(name)
 	if z.known == nil || len(z.known) >= maxZones || z.size > maxZoneSize {
 		z.known, z.size = make(map[string]zone), len(name)
@@ -46,12 +50,12 @@ func (z *zones) find(name string) zone {
 	return found
 }
 
-func load(name string) zone {
+func load(name string, b *budget) zone {
 	if len(name) > maxZoneText || name == "Local" {
 		return nil
 	}
 	if strings.HasPrefix(name, vtimezoneBegin) {
-		v, err := parseVTimezone(name)
+		v, err := parseVTimezone(name, b)
 		if err != nil {
 			return nil
 		}
