@@ -35,6 +35,8 @@ type Config struct {
 	// Allow are the operator's exceptions: addresses that may be reached
 	// although they are not public. Only these may be reached over plain http.
 	Allow []netip.Prefix
+	// Resolver finds the addresses of names; nil: the system's.
+	Resolver *net.Resolver
 	// Roots replaces the system's certificate authorities; nil: the system's.
 	Roots *x509.CertPool
 	// HTTP1 keeps to HTTP/1.1, for servers that mishandle multiplexing.
@@ -92,7 +94,7 @@ func NewClient(c Config) *http.Client {
 }
 
 func dialling(c Config, g guard) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, ControlContext: g.control}
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Resolver: c.Resolver, ControlContext: g.control}
 	t := &http.Transport{
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.Roots},
