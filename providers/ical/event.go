@@ -99,8 +99,8 @@ func (c *converter) start(e *component, ev *busy.Event) bool {
 			return true
 		}
 	}
-	if ev.Cancelled {
-		return false
+	if ev.Cancelled || ev.State == busy.Free && ev.Original.IsZero() {
+		return false // it blocks nothing, whenever it is
 	}
 	e.flag(e.line, busy.ProblemNoStart, "the event has no start that can be read")
 	ev.Start = ev.Original // the best guess for an exception

@@ -2,9 +2,10 @@
 //
 // It is the boundary at which everything else is dropped: of what a file holds,
 // only SUMMARY, the dates, times and recurrence of its events, and what decides
-// whether they block time, is ever turned into a string; attendees other than
+// whether they block time, ever leaves the reader; attendees other than
 // the calendar's owner, descriptions, places and links are skipped while the
-// lines are read.
+// lines are read. Addresses and links that somebody typed into a SUMMARY are
+// replaced by an ellipsis.
 //
 // Real files break the standard in many ways. One bad line costs its property,
 // one bad event costs itself, and a [Problem] says so; the rest is read. Content

@@ -95,7 +95,7 @@ func (c *converter) dates(e *component, p *property, start busy.Moment, count *i
 // it must stand under.
 func (c *converter) date(e *component, p *property, value string, start busy.Moment) (head, text string, ok bool) {
 	from, to, period := strings.Cut(value, "/")
-	m, ok := c.moment(e, p, from)
+	m, ok := c.nameable(e, p, from, start)
 	if !ok || period && m.Date {
 		return "", "", false
 	}
@@ -109,25 +109,36 @@ func (c *converter) date(e *component, p *property, value string, start busy.Mom
 	switch {
 	case m.Zone == busy.UTC:
 		text += "Z"
-	case m.Zone == "" || m.Zone == start.Zone:
-	case strings.Contains(m.Zone, "\n"):
-		e.flag(p.line, busy.ProblemZone, "a date of the "+p.name+" is in another zone than the event, and that zone has no name")
-	default:
+	case m.Zone != "" && m.Zone != start.Zone:
 		head += ";TZID=" + m.Zone
 	}
 	if !period {
 		return head, text, true
 	}
-	end, ok := c.periodEnd(e, p, to, m)
+	end, ok := c.periodEnd(e, p, to, start, m)
 	return head, text + "/" + end, ok
 }
 
+// nameable reads a time of a list whose zone a recurrence line can name. In a
+// zone that is neither the event's nor has a name, an addition is read in the
+// event's, which is flagged; an exception is left out, for it must not remove
+// what it does not mean.
+func (c *converter) nameable(e *component, p *property, value string, start busy.Moment) (busy.Moment, bool) {
+	m, ok := c.moment(e, p, value)
+	if !ok || m.Zone == start.Zone || !strings.Contains(m.Zone, "\n") {
+		return m, ok
+	}
+	e.flag(p.line, busy.ProblemZone, "a date of the "+p.name+" is in another zone than the event, and that zone has no name")
+	m.Zone = start.Zone
+	return m, p.name == "RDATE"
+}
+
 // periodEnd returns the end of a period, which its start has the zone for.
-func (c *converter) periodEnd(e *component, p *property, value string, from busy.Moment) (string, bool) {
+func (c *converter) periodEnd(e *component, p *property, value string, start, from busy.Moment) (string, bool) {
 	if _, ok := parseDuration(value); ok {
 		return upper(value), true
 	}
-	m, ok := c.moment(e, p, value)
+	m, ok := c.nameable(e, p, value, start)
 	switch {
 	case !ok || m.Date || (m.Zone == busy.UTC) != (from.Zone == busy.UTC):
 		return "", false
