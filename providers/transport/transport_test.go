@@ -135,7 +135,6 @@ func TestNamesFailures(t *testing.T) {
 	}()
 	rt := transport.New(transport.Config{Allow: loopback, Resolver: noNames})
 	for address, code := range map[string]string{
-		"http://" + silent.Addr().String(): transport.CodeTimeout,
 		"http://" + closed.Addr().String(): transport.CodeRefused,
 		"https://name.invalid/":            transport.CodeDNS,
 		untrusted.URL:                      transport.CodeTLS,
