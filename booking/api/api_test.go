@@ -413,7 +413,7 @@ func TestASlowBodyIsAProblem(t *testing.T) {
 	listening.Start()
 	defer listening.Close()
 	body, stalled := io.Pipe()
-	defer stalled.Close()
+	defer func() { _ = stalled.Close() }()
 	r, err := http.NewRequestWithContext(t.Context(), "POST", listening.URL+"/v1/resync", body)
 	if err != nil {
 		t.Fatal(err)
@@ -425,7 +425,7 @@ func TestASlowBodyIsAProblem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	var p Problem
 	if err := json.NewDecoder(res.Body).Decode(&p); err != nil || p.Code != "request_timeout" || res.StatusCode != 408 {
 		t.Errorf("got %d %+v (%v)", res.StatusCode, p, err)

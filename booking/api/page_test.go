@@ -178,7 +178,7 @@ func serveFramed(t *testing.T, h *house) string {
 			q := r.URL.Query()
 			width, _ := strconv.Atoi(q.Get("width"))
 			height, _ := strconv.Atoi(q.Get("height"))
-			fmt.Fprintf(w, measuring, html.EscapeString(q.Get("query")), width, height)
+			_, _ = fmt.Fprintf(w, measuring, html.EscapeString(q.Get("query")), width, height)
 			return
 		}
 		answer := httptest.NewRecorder()
@@ -284,7 +284,7 @@ func colours(t *testing.T, file string) map[color.RGBA]int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	picture, err := png.Decode(f)
 	if err != nil {
 		t.Fatal(err)

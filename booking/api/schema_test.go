@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +25,8 @@ func (d openapi) violations(at string, schema map[string]any, value any) []strin
 	for keyword, arg := range schema {
 		switch keyword {
 		case "type":
-			if !slices.Contains(list(arg), any(typeOf(value))) && !(arg == "integer" && typeOf(value) == "number") {
+			whole := arg == "integer" && value == math.Trunc(number(value))
+			if !whole && !slices.Contains(list(arg), any(typeOf(value))) {
 				wrong = append(wrong, fmt.Sprintf("%s is a %s, not %v", at, typeOf(value), arg))
 			}
 		case "enum":
@@ -72,6 +74,13 @@ func (d openapi) properties(at string, schema map[string]any, value any) []strin
 		wrong = append(wrong, d.violations(at+"."+name, property, field)...)
 	}
 	return wrong
+}
+
+func number(value any) float64 {
+	if n, ok := value.(float64); ok {
+		return n
+	}
+	return math.NaN()
 }
 
 func list(arg any) []any {
