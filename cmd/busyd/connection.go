@@ -44,9 +44,9 @@ func readPassword(cmd *cobra.Command, file string) (busy.Secret, error) {
 	var err error
 	switch in, isFile := cmd.InOrStdin().(*os.File); {
 	case file == "-":
-		content, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), 4096))
+		content, err = readSmall(cmd.InOrStdin())
 	case file != "":
-		content, err = os.ReadFile(file)
+		content, err = readSmallFile(file)
 	case isFile && term.IsTerminal(int(in.Fd())):
 		_, _ = fmt.Fprint(cmd.ErrOrStderr(), "Password (for iCloud an app-specific one): ")
 		content, err = term.ReadPassword(int(in.Fd()))
@@ -58,6 +58,25 @@ func readPassword(cmd *cobra.Command, file string) (busy.Secret, error) {
 		return nil, usage(fmt.Errorf("read the password: %w", err))
 	}
 	return busy.Secret(strings.TrimRight(string(content), "\r\n")), nil
+}
+
+func readSmallFile(name string) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	return readSmall(file)
+}
+
+// readSmall refuses what is too long for a password: the wrong file, probably.
+func readSmall(r io.Reader) ([]byte, error) {
+	const most = 1024
+	content, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && len(content) > most {
+		err = fmt.Errorf("it is longer than %d bytes", most)
+	}
+	return content, err
 }
 
 // account is what was found at a provider.

@@ -12,14 +12,23 @@ import (
 	"syscall"
 	_ "time/tzdata" // zones must not depend on the machine
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/busyd/busyd/busy"
 )
 
 func main() {
+	redis.SetLogger(silent{})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }
+
+// silent drops what go-redis would print at each failed dial. That Redis is away
+// is logged once, by those who need it.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // The exit codes; the help of `busyd` lists them.
 const (
