@@ -55,8 +55,6 @@ func (o *owner) edit(now time.Time) (e *entry, gone bool) {
 	default:
 		e = o.except(*o.entries[names[o.random.IntN(len(names))]])
 	}
-	e.touched = now
-	o.entries[e.name] = e
 	return e, false
 }
 
@@ -104,6 +102,17 @@ func (o *owner) except(e entry) *entry {
 		e.moved[i] = time.Duration(o.random.IntN(7)-3) * 24 * time.Hour
 	}
 	return &e
+}
+
+// String describes the entry in a trace.
+func (e *entry) String() string {
+	reading := "2006-01-02 15:04"
+	if e.allDay {
+		reading = "2006-01-02"
+	}
+	return fmt.Sprintf("%s: %s %s for %v, %d times every %d days, transparent %t, cancelled %v, excluded %v, moved %v",
+		e.name, e.start.Format(reading), e.zone, e.length, e.count, e.every, e.transparent,
+		slices.Sorted(maps.Keys(e.cancelled)), slices.Sorted(maps.Keys(e.excluded)), e.moved)
 }
 
 // busy returns the time that the entry takes.

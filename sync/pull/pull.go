@@ -63,7 +63,6 @@ type Report struct {
 	Pages   int
 	Tally   busy.Tally
 	Took    time.Duration
-	Late    time.Duration // from when the run was due until it began
 }
 
 // Runner runs syncs; it is safe for concurrent use.
@@ -148,6 +147,6 @@ func (r *run) report(release busy.Release, err error) {
 	}
 	r.Observe(Report{
 		Kind: r.work.Kind, Outcome: release.Outcome, Full: r.full, Pages: r.pages, Tally: r.tally,
-		Took: r.Now().Sub(r.began), Late: max(0, r.began.Sub(r.work.DueAt)),
+		Took: r.Now().Sub(r.began),
 	})
 }

@@ -1,0 +1,88 @@
+package pull_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/store"
+	"github.com/busyd/busyd/store/storetest"
+	"github.com/busyd/busyd/sync/pull"
+)
+
+// TestQuietPoll: a poll that finds nothing new asks the server once and the store
+// twice, each of which is one round trip to Postgres (a test of the store's).
+func TestQuietPoll(t *testing.T) {
+	w := newWorld(t, storetest.New(t), nil, 2, nil)
+	w.edit()
+	counted := &countedStore{Store: w.env.Store}
+	w.bug = func(pull.Store) pull.Store { return counted }
+
+	w.redis = w.dueTask()
+	w.work(lucky)
+	w.server.Forget()
+	counted.calls = nil
+	w.pass(20 * time.Minute)
+	w.redis = w.dueTask()
+	w.work(lucky)
+
+	if got := len(w.server.Requests()); got != 1 {
+		t.Errorf("the poll took %d requests, want 1: %v", got, w.server.Requests())
+	}
+	if diff := cmp.Diff([]string{"take", "release"}, counted.calls); diff != "" {
+		t.Error("calls of the store (-want +got):\n" + diff)
+	}
+}
+
+// TestWantedMeanwhile: a request that comes while the calendar is being read is
+// answered by another run, not by the one that may have missed the change.
+func TestWantedMeanwhile(t *testing.T) {
+	w := newWorld(t, storetest.New(t), nil, 2, nil)
+	ctx := context.Background()
+	counted := &countedStore{Store: w.env.Store, atRelease: func() {
+		_, err := w.env.Store.Want(ctx, w.tenant.ID, store.WantScope{}, w.now)
+		must(t, err)
+	}}
+	w.bug = func(pull.Store) pull.Store { return counted }
+	w.redis = w.dueTask()
+	w.work(lucky)
+
+	tasks, err := w.env.Store.ClaimDue(ctx, w.now, 10, time.Minute)
+	must(t, err)
+	if len(tasks) != 1 || tasks[0].Calendar != w.calendar.ID {
+		t.Errorf("due after the run: %v, want the calendar once more", tasks)
+	}
+}
+
+// countedStore notes which calls a run makes.
+type countedStore struct {
+	pull.Store
+	calls     []string
+	atRelease func()
+}
+
+func (s *countedStore) Take(ctx context.Context, t busy.Task, now time.Time, lease time.Duration) (busy.Work, error) {
+	s.calls = append(s.calls, "take")
+	return s.Store.Take(ctx, t, now, lease)
+}
+
+func (s *countedStore) Held(ctx context.Context, l busy.Lease) (busy.Held, error) {
+	s.calls = append(s.calls, "held")
+	return s.Store.Held(ctx, l)
+}
+
+func (s *countedStore) Apply(ctx context.Context, l busy.Lease, p busy.Page, expand busy.Expand) (busy.Tally, error) {
+	s.calls = append(s.calls, "apply")
+	return s.Store.Apply(ctx, l, p, expand)
+}
+
+func (s *countedStore) Release(ctx context.Context, l busy.Lease, r busy.Release) error {
+	s.calls = append(s.calls, "release")
+	if s.atRelease != nil {
+		s.atRelease()
+	}
+	return s.Store.Release(ctx, l, r)
+}
