@@ -46,8 +46,8 @@ func (s *Store) Apply(ctx context.Context, l busy.Lease, p busy.Page, expand bus
 	return tally, nil
 }
 
-// write sends the difference as one batch. Its first statement compares the epoch
-// and locks the calendar's row.
+// write writes the difference. Its first statement compares the epoch and locks
+// the calendar's row.
 func (a *application) write(ctx context.Context) (busy.Tally, error) {
 	blocks := a.compareBlocks()
 	next := a.mirror.advance(a.page, blocks.changed(), a.mirror.problems+a.newProblems())
@@ -56,26 +56,21 @@ func (a *application) write(ctx context.Context) (busy.Tally, error) {
 	if !blocks.changed() && !events.changed() && next.equal(a.mirror) {
 		return tally, nil
 	}
-	batch := &pgx.Batch{}
-	if err := a.tx.queueMirror(batch, a.lease, &next); err != nil {
+	if err := a.tx.writeMirror(ctx, a.lease, &next); err != nil {
 		return busy.Tally{}, err
 	}
 	// Bookings: lock the resource here, before blocks change, and flag conflicts
-	// below, after they have.
+	// at the end, after they have.
+	if err := a.insertEvents(ctx, events.insert); err != nil {
+		return busy.Tally{}, err
+	}
+	batch := &pgx.Batch{}
 	if err := a.queueEvents(batch, events); err != nil {
 		return busy.Tally{}, err
 	}
 	a.queueBlocks(batch, blocks)
-
-	results := a.tx.SendBatch(ctx, batch)
-	tag, err := results.Exec()
-	if err == nil && tag.RowsAffected() == 0 {
-		_ = results.Close() // whatever it says, the transaction is rolled back
-		return busy.Tally{}, failed("write a page", busy.ErrFenced)
+	if batch.Len() == 0 {
+		return tally, nil
 	}
-	if err != nil {
-		_ = results.Close()
-		return busy.Tally{}, failed("write a page", err)
-	}
-	return tally, failed("write a page", results.Close())
+	return tally, failed("write a page", a.tx.SendBatch(ctx, batch).Close())
 }

@@ -109,8 +109,9 @@ func (a *application) queueOldBlocks(batch *pgx.Batch) {
 		return
 	}
 	batch.Queue(`
-		select event_id, starts_at, ends_at, all_day, state from blocks where tenant_id = $1 and event_id = any($2)`,
-		arg(a.lease.Tenant), ids).Query(func(rows pgx.Rows) error {
+		select event_id, starts_at, ends_at, all_day, state from blocks
+		where tenant_id = $1 and resource_id = $2 and event_id = any($3)`,
+		arg(a.lease.Tenant), arg(a.mirror.resource), ids).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			b, err := decodeBlock(rows.RawValues())
 			if err != nil {
@@ -150,9 +151,9 @@ func (a *application) queueBlocks(batch *pgx.Batch, w blockWrites) {
 			events[i], starts[i] = b.event, time.UnixMicro(b.start)
 		}
 		batch.Queue(`
-			delete from blocks b using unnest($2::bigint[], $3::timestamptz[]) as d (event_id, starts_at)
-			where b.tenant_id = $1 and b.event_id = d.event_id and b.starts_at = d.starts_at`,
-			arg(a.lease.Tenant), events, starts)
+			delete from blocks b using unnest($3::bigint[], $4::timestamptz[]) as d (event_id, starts_at)
+			where b.tenant_id = $1 and b.resource_id = $2 and b.starts_at = d.starts_at and b.event_id = d.event_id`,
+			arg(a.lease.Tenant), arg(a.mirror.resource), events, starts)
 	}
 	if len(w.add) == 0 {
 		return

@@ -16,14 +16,15 @@ type application struct {
 	page   busy.Page
 	mirror *mirror
 
-	hashes map[string]seal.Hash
-	rows   []*entry
-	byKey  map[seal.Hash][]*entry
-	series []*series // in the order in which they are met
-	find   map[seal.Hash]*series
-	old    []block // stored blocks of the rows that were there
-	fresh  []block // what the blocks of the series must be
-	writer contentWriter
+	hashes   map[string]seal.Hash
+	rows     []*entry
+	byKey    map[seal.Hash][]*entry
+	series   []*series // in the order in which they are met
+	find     map[seal.Hash]*series
+	old      []block // stored blocks of the rows that were there
+	fresh    []block // what the blocks of the series must be
+	keys     *seal.Hasher
+	contents contentHasher
 }
 
 // entry is an event's row, before and after the page.
@@ -52,10 +53,11 @@ type series struct {
 func newApplication(tx *Tx, l busy.Lease, p busy.Page, m *mirror) *application {
 	return &application{
 		tx: tx, lease: l, page: p, mirror: m,
-		hashes: make(map[string]seal.Hash),
-		byKey:  make(map[seal.Hash][]*entry),
-		find:   make(map[seal.Hash]*series),
-		writer: contentWriter{box: m.box, calendar: string(l.Calendar[:])},
+		hashes:   make(map[string]seal.Hash),
+		byKey:    make(map[seal.Hash][]*entry),
+		find:     make(map[seal.Hash]*series),
+		keys:     m.box.Hasher(keyField, string(l.Calendar[:])),
+		contents: contentHasher{hasher: m.box.Hasher(contentField, string(l.Calendar[:]))},
 	}
 }
 
@@ -63,7 +65,7 @@ func newApplication(tx *Tx, l busy.Lease, p busy.Page, m *mirror) *application {
 func (a *application) hash(key string) seal.Hash {
 	h, known := a.hashes[key]
 	if !known {
-		h = a.mirror.box.Hash(keyField, a.writer.calendar, key)
+		h = a.keys.Hash([]byte(key))
 		a.hashes[key] = h
 	}
 	return h
@@ -206,7 +208,7 @@ func (a *application) compareKey(key seal.Hash, events []*busy.Event) {
 		next = max(next, e.part+1)
 	}
 	for _, event := range events {
-		original, content := text(event.Original.String()), a.writer.hash(event)
+		original, content := text(event.Original.String()), a.contents.hash(event)
 		candidates := stored[original]
 		if len(candidates) == 0 {
 			a.insert(key, next, original, content, event)

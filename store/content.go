@@ -85,14 +85,16 @@ func splitLines(text string) []string {
 	return strings.Split(text, "\n")
 }
 
-// contentWriter hashes what events say, with a buffer that it reuses.
-type contentWriter struct {
-	box      *seal.Box
-	calendar string
-	buffer   []byte
+// contentField is where what an event says is hashed.
+const contentField = "events.content"
+
+// contentHasher hashes what events say, in a buffer that it reuses.
+type contentHasher struct {
+	hasher *seal.Hasher
+	buffer []byte
 }
 
-func (w *contentWriter) hash(e *busy.Event) seal.Hash {
-	w.buffer = appendContent(w.buffer[:0], e)
-	return w.box.Hash("events.content", w.calendar, string(w.buffer))
+func (c *contentHasher) hash(e *busy.Event) seal.Hash {
+	c.buffer = appendContent(c.buffer[:0], e)
+	return c.hasher.Hash(c.buffer)
 }

@@ -1,7 +1,10 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -68,18 +71,11 @@ func (a *application) queueEvents(batch *pgx.Batch, w eventWrites) error {
 		a.queueMarks(batch, w.mark)
 	}
 	if len(w.rewrite) > 0 {
-		columns, err := a.columns(w.rewrite)
+		rows, err := a.eventRows(w.rewrite)
 		if err != nil {
 			return err
 		}
-		batch.Queue(rewriteEvents, columns.args(a.lease)...)
-	}
-	if len(w.insert) > 0 {
-		columns, err := a.columns(w.insert)
-		if err != nil {
-			return err
-		}
-		batch.Queue(insertEvents, columns.args(a.lease)...)
+		batch.Queue(rewriteEvents, arg(a.lease.Tenant), arg(a.lease.Calendar), rows)
 	}
 	return nil
 }
@@ -105,16 +101,11 @@ func (a *application) queueMarks(batch *pgx.Batch, marked []*entry) {
 		arg(a.lease.Tenant), arg(a.lease.Calendar), keys, parts, versions, problems, expansions)
 }
 
-// COPY does not work on tables with row-level security; arrays do, at nearly its
-// speed.
 const (
-	eventArrays = `unnest($3::bytea[], $4::integer[], $5::bigint[], $6::bytea[], $7::text[], $8::bytea[], $9::bytea[],
-		$10::smallint[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::text[], $16::text[], $17::boolean[],
-		$18::boolean[], $19::bigint[], $20::timestamptz[], $21::timestamptz[], $22::text[], $23::text[])`
-	eventColumns = `key, part, id, series, version, content, subject_sealed, state, starts, ends, length_days, length_seconds,
-		recurrence, original, and_future, cancelled, sequence, stamp, until, problem, expansion`
-
-	insertEvents = `insert into events (tenant_id, calendar_id, ` + eventColumns + `) select $1, $2, * from ` + eventArrays
+	insertEvents = `
+		insert into events (tenant_id, calendar_id, key, part, id, series, version, content, subject_sealed, state, starts, ends,
+			length_days, length_seconds, recurrence, original, and_future, cancelled, sequence, stamp, until, problem, expansion)
+		select $1, $2, * from unnest($3::event_row[])`
 
 	rewriteEvents = `
 		update events e
@@ -122,40 +113,14 @@ const (
 			starts = d.starts, ends = d.ends, length_days = d.length_days, length_seconds = d.length_seconds,
 			recurrence = d.recurrence, original = d.original, and_future = d.and_future, cancelled = d.cancelled,
 			sequence = d.sequence, stamp = d.stamp, until = d.until, problem = d.problem, expansion = d.expansion
-		from ` + eventArrays + ` as d (` + eventColumns + `)
+		from unnest($3::event_row[]) d
 		where e.tenant_id = $1 and e.calendar_id = $2 and e.key = d.key and e.part = d.part`
 )
 
-// eventArgs are rows of events as a slice for each of eventColumns.
-type eventArgs struct {
-	key                  [][]byte
-	part                 []int32
-	id                   []int64
-	series               [][]byte
-	version              []string
-	content, subject     [][]byte
-	state                []int16
-	starts, ends         []string
-	days                 []int64
-	seconds              []int64
-	recurrence, original []string
-	andFuture, cancelled []bool
-	sequence             []int64
-	stamp, until         []pgtype.Timestamptz
-	problem, expansion   []string
-}
-
-func (c *eventArgs) args(l busy.Lease) []any {
-	return []any{
-		arg(l.Tenant), arg(l.Calendar), c.key, c.part, c.id, c.series, c.version, c.content, c.subject, c.state, c.starts,
-		c.ends, c.days, c.seconds, c.recurrence, c.original, c.andFuture, c.cancelled, c.sequence, c.stamp, c.until,
-		c.problem, c.expansion,
-	}
-}
-
-func (a *application) columns(entries []*entry) (*eventArgs, error) {
-	c := &eventArgs{}
-	for _, e := range entries {
+// eventRows are values of the type event_row.
+func (a *application) eventRows(entries []*entry) ([]pgtype.CompositeFields, error) {
+	rows := make([]pgtype.CompositeFields, len(entries))
+	for i, e := range entries {
 		subject, err := a.sealSubject(e)
 		if err != nil {
 			return nil, err
@@ -164,20 +129,14 @@ func (a *application) columns(entries []*entry) (*eventArgs, error) {
 		if event == nil {
 			event = &busy.Event{} // nothing is known but the key
 		}
-		c.key, c.part, c.id = append(c.key, e.key[:]), append(c.part, e.part), append(c.id, e.id)
-		c.series, c.version = append(c.series, e.series[:]), append(c.version, e.version)
-		c.content, c.subject = append(c.content, e.content[:]), append(c.subject, subject)
-		c.state = append(c.state, int16(event.State))
-		c.starts, c.ends = append(c.starts, text(event.Start.String())), append(c.ends, text(event.End.String()))
-		c.days = append(c.days, int64(event.Length.Days))
-		c.seconds = append(c.seconds, int64(event.Length.Exact/time.Second))
-		c.recurrence, c.original = append(c.recurrence, text(joinLines(event.Recurrence))), append(c.original, e.original)
-		c.andFuture, c.cancelled = append(c.andFuture, event.AndFuture), append(c.cancelled, event.Cancelled)
-		c.sequence = append(c.sequence, int64(event.Sequence))
-		c.stamp, c.until = append(c.stamp, argTime(event.Stamp)), append(c.until, argTime(e.until))
-		c.problem, c.expansion = append(c.problem, string(e.problem)), append(c.expansion, string(e.expansion))
+		rows[i] = pgtype.CompositeFields{
+			e.key[:], e.part, e.id, e.series[:], e.version, e.content[:], subject, int16(event.State),
+			text(event.Start.String()), text(event.End.String()), int64(event.Length.Days), int64(event.Length.Exact / time.Second),
+			text(joinLines(event.Recurrence)), e.original, event.AndFuture,
+			event.Cancelled, int64(event.Sequence), argTime(event.Stamp), argTime(e.until), string(e.problem), string(e.expansion),
+		}
 	}
-	return c, nil
+	return rows, nil
 }
 
 func (a *application) sealSubject(e *entry) ([]byte, error) {
@@ -187,4 +146,26 @@ func (a *application) sealSubject(e *entry) ([]byte, error) {
 	var id [8]byte
 	binary.BigEndian.PutUint64(id[:], uint64(e.id))
 	return a.mirror.box.Seal(subjectField, string(id[:]), []byte(e.event.Subject))
+}
+
+// chunk is how many events are sent at once.
+const chunk = 2000
+
+// insertEvents sends the new events. While the database takes one chunk in, the
+// next one is sealed.
+func (a *application) insertEvents(ctx context.Context, entries []*entry) error {
+	slices.SortFunc(entries, func(a, b *entry) int { return compareHashes(a.key, b.key) }) // kind to the index
+	sent := make(chan error, 1)
+	sent <- nil
+	for some := range slices.Chunk(entries, chunk) {
+		rows, err := a.eventRows(some)
+		if err := errors.Join(<-sent, err); err != nil {
+			return failed("insert events", err)
+		}
+		go func() {
+			_, err := a.tx.Exec(ctx, insertEvents, arg(a.lease.Tenant), arg(a.lease.Calendar), rows)
+			sent <- err
+		}()
+	}
+	return failed("insert events", <-sent)
 }

@@ -80,9 +80,8 @@ func (m *mirror) equal(o *mirror) bool {
 		bytes.Equal(m.cursor, o.cursor) && (m.cursor == nil) == (o.cursor == nil)
 }
 
-// queueMirror writes the row and locks it until the transaction ends. It changes
-// no row if the lease was lost.
-func (tx *Tx) queueMirror(batch *pgx.Batch, l busy.Lease, m *mirror) error {
+// writeMirror writes the row and locks it until the transaction ends. ErrFenced.
+func (tx *Tx) writeMirror(ctx context.Context, l busy.Lease, m *mirror) error {
 	var cursor []byte
 	if m.cursor != nil {
 		var err error
@@ -90,10 +89,13 @@ func (tx *Tx) queueMirror(batch *pgx.Batch, l busy.Lease, m *mirror) error {
 			return err
 		}
 	}
-	batch.Queue(`
+	tag, err := tx.Exec(ctx, `
 		update calendars
 		set cursor_sealed = $4, covered_from = $5, covered_to = $6, expanded_zone = $7, problems = $8
 		where tenant_id = $1 and id = $2 and epoch = $3 and lease_until is not null`,
 		arg(l.Tenant), arg(l.Calendar), l.Epoch, cursor, argTime(m.covered.Start), argTime(m.covered.End), m.zone, m.problems)
-	return nil
+	if err == nil && tag.RowsAffected() == 0 {
+		err = busy.ErrFenced
+	}
+	return failed("write the calendar", err)
 }

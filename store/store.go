@@ -10,7 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/busyd/busyd/busy"
@@ -68,28 +70,45 @@ func open(ctx context.Context, c Config, tune func(*pgxpool.Config)) (*Store, er
 	if most <= 0 {
 		most = 10
 	}
-	for _, p := range []struct {
-		pool **pgxpool.Pool
-		role string
-		most int32
-	}{{&s.app, roleApp, most}, {&s.sweep, roleSweep, 2}, {&s.gate, roleGate, max(2, most/2)}} {
-		pool, err := connect(ctx, c.URL, p.role, p.most, tune)
-		if err != nil {
-			s.Close()
-			return nil, err
-		}
-		*p.pool = pool
-	}
-	if err := errors.Join(s.checkVersion(ctx), s.checkMasterKeys(ctx)); err != nil {
+	if err := s.connectAll(ctx, c.URL, most, tune); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
+func (s *Store) connectAll(ctx context.Context, url string, most int32, tune func(*pgxpool.Config)) (err error) {
+	if s.gate, err = connect(ctx, url, roleGate, max(2, most/2), nil, tune); err != nil {
+		return err
+	}
+	if err := errors.Join(s.checkVersion(ctx), s.checkMasterKeys(ctx)); err != nil {
+		return err
+	}
+	types, err := loadTypes(ctx, s.gate)
+	if err != nil {
+		return failed("look up the types", err)
+	}
+	if s.app, err = connect(ctx, url, roleApp, most, types, tune); err != nil {
+		return err
+	}
+	s.sweep, err = connect(ctx, url, roleSweep, 2, nil, tune)
+	return err
+}
+
+// loadTypes looks up the composite types that rows are sent as.
+func loadTypes(ctx context.Context, pool *pgxpool.Pool) ([]*pgtype.Type, error) {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Release()
+	return conn.Conn().LoadTypes(ctx, []string{"event_row", "_event_row"})
+}
+
 // connect makes a pool whose sessions begin as the role: they cannot fall back
 // to what the login itself may do.
-func connect(ctx context.Context, url, role string, most int32, tune func(*pgxpool.Config)) (*pgxpool.Pool, error) {
+func connect(ctx context.Context, url, role string, most int32, types []*pgtype.Type, tune func(*pgxpool.Config),
+) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("the database URL cannot be understood: it must have the form "+
@@ -99,6 +118,10 @@ func connect(ctx context.Context, url, role string, most int32, tune func(*pgxpo
 	config.ConnConfig.RuntimeParams["role"] = role
 	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	config.ConnConfig.RuntimeParams["application_name"] = role
+	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		conn.TypeMap().RegisterTypes(types)
+		return nil
+	}
 	if tune != nil {
 		tune(config)
 	}

@@ -205,7 +205,7 @@ func (p *Postgres) arguments(c PostgresConfig) []string {
 	}
 	if c.Volatile {
 		for name, value := range map[string]string{
-			"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off",
+			"fsync": "off", "full_page_writes": "off", "autovacuum": "off",
 			"wal_level": "minimal", "max_wal_senders": "0", "max_wal_size": "4GB",
 		} {
 			settings[name] = value

@@ -4,7 +4,9 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"hash"
 	"io"
 
 	"github.com/busyd/busyd/busy"
@@ -55,12 +57,30 @@ func (b *Box) Open(field, row string, sealed []byte) ([]byte, error) {
 // Hash is a keyed hash of a value: equal values of one field and row have equal
 // hashes, and nobody without the tenant's data key can tell a hash's value, or
 // whether two tenants or two rows hold the same.
-func (b *Box) Hash(field, row, value string) Hash {
-	mac := hmac.New(sha256.New, b.hash)
-	var room [192]byte
-	mac.Write(appendParts(room[:0], []string{field, row, value}))
-	var sum [sha256.Size]byte
-	return Hash(mac.Sum(sum[:0])[:16])
+func (b *Box) Hash(field, row, value string) Hash { return b.Hasher(field, row).Hash([]byte(value)) }
+
+// Hasher hashes many values of one field and row, as [Box.Hash] does. It is for
+// one goroutine.
+type Hasher struct {
+	mac    hash.Hash
+	prefix []byte
+	size   [4]byte
+	sum    [sha256.Size]byte
+}
+
+// Hasher returns a hasher for a field of a row.
+func (b *Box) Hasher(field, row string) *Hasher {
+	return &Hasher{mac: hmac.New(sha256.New, b.hash), prefix: appendParts(nil, []string{field, row})}
+}
+
+// Hash returns the keyed hash of a value.
+func (h *Hasher) Hash(value []byte) Hash {
+	h.mac.Reset()
+	h.mac.Write(h.prefix)
+	binary.BigEndian.PutUint32(h.size[:], uint32(len(value)))
+	h.mac.Write(h.size[:])
+	h.mac.Write(value)
+	return Hash(h.mac.Sum(h.sum[:0])[:16])
 }
 
 // Format keeps the keys out of whatever prints the box.
