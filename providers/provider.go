@@ -13,9 +13,20 @@ import (
 // Provider reads one kind of calendar. It is safe for concurrent use.
 type Provider interface {
 	Kind() busy.Kind
-	// Open prepares a session with a grant that Connect returned. It does not
-	// use the network. A grant it cannot decode is an error of kind Revoked.
-	Open(ctx context.Context, grant busy.Secret) (Session, error)
+	// Open prepares a session. It does not use the network. A grant it cannot
+	// decode is an error of kind Revoked.
+	Open(ctx context.Context, account Account) (Session, error)
+}
+
+// Account is the right to read somebody's calendars.
+type Account struct {
+	// Grant is what connecting returned, or what Renew stored last.
+	Grant busy.Secret
+	// Renew replaces the stored grant, under a lock that all daemons share. It
+	// calls f with the grant as it is stored now, which another daemon may have
+	// renewed meanwhile; what f returns is committed before Renew returns it.
+	// Where f fails, the stored grant stays. nil for an account without storage.
+	Renew func(ctx context.Context, f func(ctx context.Context, current busy.Secret) (busy.Secret, error)) (busy.Secret, error)
 }
 
 // Session reads the calendars of one account. One goroutine uses it at a time.

@@ -97,7 +97,7 @@ func verify(ctx context.Context, c configs.Config, kind busy.Kind, login provide
 		if err != nil {
 			return account{}, notConnected(err)
 		}
-		session, err := p.Open(ctx, grant)
+		session, err := p.Open(ctx, providers.Account{Grant: grant})
 		if err != nil {
 			return account{}, notConnected(err)
 		}

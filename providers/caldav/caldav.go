@@ -90,9 +90,9 @@ type grant struct {
 }
 
 // Open implements [providers.Provider].
-func (p *Provider) Open(_ context.Context, secret busy.Secret) (providers.Session, error) {
+func (p *Provider) Open(_ context.Context, account providers.Account) (providers.Session, error) {
 	var g grant
-	if err := json.Unmarshal(secret, &g); err != nil || g.URL == "" || g.Username == "" {
+	if err := json.Unmarshal(account.Grant, &g); err != nil || g.URL == "" || g.Username == "" {
 		return nil, &providers.Error{Fault: providers.Revoked, Code: "grant_unreadable"}
 	}
 	start, err := url.Parse(g.URL)

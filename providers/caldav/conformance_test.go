@@ -62,7 +62,7 @@ func newAccount(t *testing.T, rt http.RoundTripper, login providers.Login, calen
 
 func (a account) Open(t *testing.T) providers.Session {
 	t.Helper()
-	session, err := a.provider.Open(context.Background(), a.grant)
+	session, err := a.provider.Open(context.Background(), providers.Account{Grant: a.grant})
 	if err != nil {
 		t.Fatalf("open a session: %v", err)
 	}

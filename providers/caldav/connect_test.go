@@ -126,7 +126,7 @@ func TestConnectFindsTheCalendars(t *testing.T) {
 			if printed := fmt.Sprintf("%v %+v %s %q", grant, grant, grant, grant); strings.Contains(printed, "secret") {
 				t.Errorf("the grant prints its password: %s", printed)
 			}
-			session, err := caldav.New(caldav.Config{HTTP: c.hosts}).Open(context.Background(), grant)
+			session, err := caldav.New(caldav.Config{HTTP: c.hosts}).Open(context.Background(), providers.Account{Grant: grant})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -43,7 +43,7 @@ func openWith(t *testing.T, server *caldavfake.Server, c caldav.Config) provider
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := provider.Open(context.Background(), grant)
+	session, err := provider.Open(context.Background(), providers.Account{Grant: grant})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -558,7 +558,7 @@ func TestRefusals(t *testing.T) {
 			changes(t, session, server, nil)
 		})
 	}
-	if _, err := caldav.New(caldav.Config{}).Open(context.Background(), busy.Secret("{}")); providers.FaultOf(err) != providers.Revoked {
+	if _, err := caldav.New(caldav.Config{}).Open(context.Background(), providers.Account{Grant: busy.Secret("{}")}); providers.FaultOf(err) != providers.Revoked {
 		t.Errorf("a grant that cannot be read: %v", err)
 	}
 }

@@ -32,7 +32,7 @@ func (r *run) read(ctx context.Context) error {
 	if !ok {
 		return &providers.Error{Fault: providers.Operator, Code: "unknown_provider"}
 	}
-	session, err := provider.Open(ctx, r.work.Grant)
+	session, err := provider.Open(ctx, providers.Account{Grant: r.work.Grant})
 	if err != nil {
 		return fmt.Errorf("open a session: %w", err)
 	}

@@ -143,7 +143,7 @@ func (w *world) connect(seed uint64) {
 	var err error
 	w.grant, err = dav.Connect(ctx, providers.Login{URL: w.server.URL(), Username: username, Password: busy.Secret(password)})
 	must(w.t, err)
-	session, err := dav.Open(ctx, w.grant)
+	session, err := dav.Open(ctx, providers.Account{Grant: w.grant})
 	must(w.t, err)
 	found, err := session.Calendars(ctx)
 	must(w.t, err)

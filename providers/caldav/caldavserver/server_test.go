@@ -59,7 +59,7 @@ func TestServesAWholeSync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := provider.Open(ctx, grant)
+	session, err := provider.Open(ctx, providers.Account{Grant: grant})
 	if err != nil {
 		t.Fatal(err)
 	}
