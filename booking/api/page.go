@@ -81,14 +81,8 @@ func (a *api) mountPage() {
 }
 
 func (a *api) showWeek(w http.ResponseWriter, r *http.Request) {
-	token, signedIn := a.pageToken(r)
-	if token == "" {
-		a.render(w, r, http.StatusUnauthorized, "sign-in.html", "Sign in", nil)
-		return
-	}
-	tenant, err := a.reader(r, token)
+	tenant, signedIn, err := a.visitor(w, r)
 	if errors.Is(err, unauthorized) {
-		forgetKey(w, r)
 		a.render(w, r, http.StatusUnauthorized, "sign-in.html", "Sign in", nil)
 		return
 	}
@@ -104,6 +98,23 @@ func (a *api) showWeek(w http.ResponseWriter, r *http.Request) {
 	a.render(w, r, http.StatusOK, "week.html", week.Title, week)
 }
 
+// visitor returns the tenant of whoever asks for the page: of the key that was
+// signed in with or, for a browser on this machine, of development's.
+func (a *api) visitor(w http.ResponseWriter, r *http.Request) (tenant busy.TenantID, signedIn bool, err error) {
+	if c, err := r.Cookie(keyCookie); err == nil && c.Value != "" {
+		tenant, err := a.reader(r, c.Value)
+		if !errors.Is(err, unauthorized) {
+			return tenant, true, err
+		}
+		forgetKey(w, r)
+	}
+	if a.DevKey == "" || !local(r) {
+		return busy.TenantID{}, false, unauthorized
+	}
+	tenant, err = a.reader(r, a.DevKey)
+	return tenant, false, err
+}
+
 // reader returns the tenant of a key that may read.
 func (a *api) reader(r *http.Request, token string) (busy.TenantID, error) {
 	tenant, key, err := a.Store.Authenticate(r.Context(), token, a.Now())
@@ -113,29 +124,22 @@ func (a *api) reader(r *http.Request, token string) (busy.TenantID, error) {
 	return tenant, err
 }
 
-// pageToken is the key that the page is asked with: the one that was signed in
-// with, or that of development for a browser on this machine. A name that only
-// resolves to this machine does not count, lest a page elsewhere reads this one.
-func (a *api) pageToken(r *http.Request) (token string, signedIn bool) {
-	if c, err := r.Cookie(keyCookie); err == nil && c.Value != "" {
-		return c.Value, true
-	}
+// local reports whether a browser on this machine asks, by a name of this
+// machine: any other name that leads here may be that of a page elsewhere, which
+// would read this one.
+func local(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if a.DevKey == "" || err != nil || !peer.Addr().Unmap().IsLoopback() || forwarded(r) {
-		return "", false
+	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+		return false
+	}
+	if r.Header.Get("Forwarded") != "" || r.Header.Get("X-Forwarded-For") != "" {
+		return false // by a proxy on this machine, for who knows whom
 	}
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	if slices.Contains([]string{"localhost", "127.0.0.1", "::1", "[::1]"}, host) {
-		return a.DevKey, false
-	}
-	return "", false
-}
-
-func forwarded(r *http.Request) bool {
-	return r.Header.Get("Forwarded") != "" || r.Header.Get("X-Forwarded-For") != ""
+	return slices.Contains([]string{"localhost", "127.0.0.1", "::1", "[::1]"}, host)
 }
 
 func (a *api) signIn(w http.ResponseWriter, r *http.Request) {

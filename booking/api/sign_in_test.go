@@ -121,6 +121,13 @@ func TestDevKeyOpensThePageOnThisMachineOnly(t *testing.T) {
 		records.RemoteAddr, records.Host = c.peer, c.host
 		readProblem(t, h.do(records), 401, "unauthorized")
 	}
+	// A browser has one jar for all ports of a machine: the key of yesterday's daemon is in it.
+	old := httptest.NewRequest("GET", "/week", nil)
+	old.RemoteAddr, old.Host = "127.0.0.1:4711", "localhost:8080"
+	old.AddCookie(&http.Cookie{Name: keyCookie, Value: "bzd_of_another_daemon"})
+	if w := h.do(old); w.Code != 200 || len(w.Result().Cookies()) != 1 {
+		t.Errorf("with another daemon's cookie = %d, cookies %v", w.Code, w.Result().Cookies())
+	}
 	closed := newHouse(t)
 	r := httptest.NewRequest("GET", "/week", nil)
 	r.RemoteAddr, r.Host = "127.0.0.1:4711", "localhost"
