@@ -27,6 +27,8 @@ const (
 	Operator
 	// Rejected: the provider calls the request wrong; retrying repeats the bug.
 	Rejected
+	// AwaitingAdmin: the owner's organisation must consent before busyd may read.
+	AwaitingAdmin
 )
 
 func (f Fault) String() string {
@@ -45,6 +47,8 @@ func (f Fault) String() string {
 		return "operator"
 	case Rejected:
 		return "rejected"
+	case AwaitingAdmin:
+		return "awaiting_admin"
 	default:
 		return "unknown"
 	}
