@@ -55,7 +55,7 @@ const claimQuery = `
 		select c.* from visited v cross join lateral (
 			select tenant_id, id, due_at from calendars
 			where tenant_id = v.tenant_id and due_at <= $1
-			order by due_at limit greatest(1, $2 / (select count(*) from visited))
+			order by due_at limit (select 1 + $2 / count(*) from visited)
 		) c
 	), picked as materialized (
 		select tenant_id, id from candidates
