@@ -107,11 +107,17 @@ func verify(ctx context.Context, c configs.Config, kind busy.Kind, login provide
 	return account{}, fmt.Errorf("no provider %s connects with a password", kind)
 }
 
+// notConnected words an error at a provider. One of the login begins with the
+// field that is wrong.
 func notConnected(err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, busy.ErrInvalid):
+		return fmt.Errorf("nothing was saved: the %w", err)
+	default:
+		return fmt.Errorf("nothing was saved, for the server could not be asked; try again later: %w", err)
 	}
-	return fmt.Errorf("nothing was saved: the %w", err)
 }
 
 // connect verifies a login, stores the account and has it read at once.

@@ -134,8 +134,6 @@ func advice(c busy.Calendar, reason string) string {
 		return "the server asks for a pause"
 	case busy.OutcomeUnreachable:
 		return "the server cannot be reached; trying again"
-	case busy.OutcomeUnauthorized:
-		return "the password was refused; trying once more before giving up"
 	case busy.OutcomeOperator:
 		return "busyd's own registration is refused: see the log"
 	case busy.OutcomeRejected, busy.OutcomeFailed:
