@@ -41,3 +41,6 @@ func FetchBlocks(ctx context.Context, on interface {
 	}
 	return agendas, on.SendBatch(ctx, batch).Close()
 }
+
+// SignToken adds its check to the body of a token.
+func SignToken(body string) string { return body + "_" + checkDigits(body) }

@@ -24,8 +24,8 @@ const (
 	Login = "busyd"       // what the application uses: member of the roles, owner of nothing
 )
 
-// roles are those that the store's migrations give rights to.
-var roles = []string{"busyd_app", "busyd_sweep", "busyd_gate"}
+// Roles are those that the store's migrations give rights to.
+func Roles() []string { return []string{"busyd_app", "busyd_sweep", "busyd_gate"} }
 
 // PostgresConfig says where the data is and how careful to be with it.
 type PostgresConfig struct {
@@ -268,7 +268,7 @@ func (p *Postgres) createRoles(ctx context.Context) error {
 		return fmt.Errorf("connect to the embedded PostgreSQL: %w", err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	for _, role := range append([]string{Login}, roles...) {
+	for _, role := range append(Roles(), Login) {
 		kind := "nologin"
 		if role == Login {
 			kind = "login"
@@ -284,7 +284,7 @@ func (p *Postgres) createRoles(ctx context.Context) error {
 			return fmt.Errorf("create role %s: %w", role, err)
 		}
 	}
-	if _, err := conn.Exec(ctx, "grant "+strings.Join(roles, ", ")+" to "+Login); err != nil {
+	if _, err := conn.Exec(ctx, "grant "+strings.Join(Roles(), ", ")+" to "+Login); err != nil {
 		return fmt.Errorf("grant the roles to %s: %w", Login, err)
 	}
 	return nil

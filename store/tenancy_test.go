@@ -1,0 +1,252 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/store"
+	"github.com/busyd/busyd/store/storetest"
+)
+
+// A statement that forgets the tenant must see, change and make nothing.
+func TestTheDoorStopsWhoForgetsTheTenant(t *testing.T) {
+	r := begin(t)
+	r.apply(change(meeting("a", 10)))
+	_, _, err := r.Store.CreateKey(ctx, r.tenant.ID, "key", []busy.Scope{busy.ScopeRead}, time.Time{}, now)
+	must(t, err)
+	conn := r.Owner(t)
+	for _, table := range tables(t, conn) {
+		if r.count(table) == 0 {
+			t.Fatalf("%s is empty: the test would prove nothing", table)
+		}
+		forgotten := []struct {
+			name string
+			set  string
+		}{
+			{"never set", "select 1"},
+			{"set to nothing", "select set_config('busyd.tenant', '', true)"},
+			{"left over from another transaction", "begin; select set_config('busyd.tenant', '" + r.tenant.ID.String() + "', true); commit"},
+			{"another's", "select set_config('busyd.tenant', '" + newID[busy.Tenant](t).String() + "', true)"},
+		}
+		for _, f := range forgotten {
+			app, err := pgx.Connect(ctx, r.AppURL)
+			must(t, err)
+			_, err = app.Exec(ctx, "set role busyd_app")
+			must(t, err)
+			_, err = app.Exec(ctx, f.set)
+			must(t, err)
+			for _, statement := range []string{"select from " + table, "delete from " + table} {
+				tag, err := app.Exec(ctx, statement)
+				if err != nil || tag.RowsAffected() != 0 {
+					t.Errorf("%s, %s: %d rows, %v", f.name, statement, tag.RowsAffected(), err)
+				}
+			}
+			must(t, app.Close(ctx))
+		}
+		// A row of this tenant cannot be moved to, or made for, another one.
+		err = r.Store.In(ctx, r.tenant.ID, func(tx *store.Tx) error {
+			column := "tenant_id"
+			if table == "tenants" {
+				column = "id"
+			}
+			_, err := tx.Exec(ctx, "update "+table+" set "+column+" = gen_random_uuid()")
+			return err
+		})
+		if err == nil {
+			t.Errorf("rows of %s can be given away", table)
+		}
+	}
+}
+
+func TestALoginWithoutItsRoleSeesNothing(t *testing.T) {
+	env := storetest.New(t)
+	conn, err := pgx.Connect(ctx, env.AppURL)
+	must(t, err)
+	defer func() { _ = conn.Close(ctx) }()
+	for _, statement := range []string{"set role busyd_owner", "create table x (y int)", "alter table events no force row level security"} {
+		if _, err := conn.Exec(ctx, statement); err == nil {
+			t.Errorf("the login may %s", statement)
+		}
+	}
+}
+
+func TestInRollsBack(t *testing.T) {
+	r := begin(t)
+	broken := errors.New("broken")
+	err := r.Store.In(ctx, r.tenant.ID, func(tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `delete from calendars`)
+		must(t, err)
+		return broken
+	})
+	if err != broken { //nolint:errorlint // it must come back as it is
+		t.Fatalf("error %v", err)
+	}
+	r.state()
+}
+
+// world is one of two tenants with the same names for everything.
+type world struct {
+	*run
+	key busy.APIKey
+}
+
+func newWorld(t *testing.T, env *storetest.Env, name string) world {
+	w := world{run: beginIn(t, env, name)}
+	w.apply(busy.Page{
+		Change: busy.Change{Events: []busy.Event{meeting("same", 10), daily("series", 12, 3)}}, Cursor: []byte("cursor"),
+	})
+	var err error
+	w.key, _, err = env.Store.CreateKey(ctx, w.tenant.ID, "key", busy.Scopes(), time.Time{}, now)
+	must(t, err)
+	return w
+}
+
+// rows are the tenant's in all tables.
+func (w world) rows(t *testing.T) string {
+	conn := w.Owner(t)
+	var all string
+	for _, table := range tables(t, conn) {
+		column := "tenant_id"
+		if table == "tenants" {
+			column = "id"
+		}
+		for _, row := range query(t, conn, "select t::text from "+table+" t where "+column+" = $1 order by 1", w.tenant.ID.String()) {
+			all += table + " " + row + "\n"
+		}
+	}
+	return all
+}
+
+// Every method, as one tenant with the other's ids: it finds nothing, and the
+// other's rows stay as they are.
+func TestNoTenantReachesAnother(t *testing.T) {
+	env := storetest.New(t)
+	mine, theirs := newWorld(t, env, "mine"), newWorld(t, env, "theirs")
+	before := theirs.rows(t)
+	s, me := env.Store, mine.tenant.ID
+	stolen := theirs.work.Lease
+	stolen.Tenant = me
+	task := theirs.task()
+	task.Tenant = me
+	late := now.AddDate(1, 0, 0)
+	span := busy.Span{Start: window.Start, End: window.End}
+
+	for name, attempt := range map[string]func() error{
+		"FindTenant by the other's resource": func() error { _, err := s.FindTenant(ctx, theirs.resource.ID.String()); return err },
+		"RevokeKey":                          func() error { return s.RevokeKey(ctx, me, theirs.key.ID, now) },
+		"FindResource":                       func() error { _, err := s.FindResource(ctx, me, theirs.resource.ID.String()); return err },
+		"FindResource by name":               func() error { _, err := s.FindResource(ctx, me, theirs.resource.Name); return err },
+		"CreateConnection": func() error {
+			_, _, err := s.CreateConnection(ctx, me, store.NewConnection{Resource: theirs.resource.ID, Kind: busy.CalDAV}, now)
+			return err
+		},
+		"Connection":   func() error { _, err := s.Connection(ctx, me, theirs.calendar.Connection); return err },
+		"ReplaceGrant": func() error { return s.ReplaceGrant(ctx, me, theirs.calendar.Connection, busy.Secret("x"), now) },
+		"Disconnect":   func() error { return s.Disconnect(ctx, me, theirs.calendar.Connection, now) },
+		"Calendar":     func() error { _, err := s.Calendar(ctx, me, theirs.calendar.ID); return err },
+		"Select":       func() error { return s.Select(ctx, me, theirs.calendar.ID, false, now) },
+		"Want calendar": func() error {
+			_, err := s.Want(ctx, me, store.WantScope{Calendar: &theirs.calendar.ID}, now)
+			return err
+		},
+		"Want connection": func() error {
+			_, err := s.Want(ctx, me, store.WantScope{Connection: &theirs.calendar.Connection}, now)
+			return err
+		},
+		"Agendas": func() error {
+			_, err := s.Agendas(ctx, me, []busy.ResourceID{mine.resource.ID, theirs.resource.ID}, span)
+			return err
+		},
+		"DeleteTenant": func() error { _, err := s.DeleteTenant(ctx, newID[busy.Tenant](t)); return err },
+	} {
+		if err := attempt(); !errors.Is(err, busy.ErrNotFound) {
+			t.Errorf("%s: %v, want not found", name, err)
+		}
+	}
+	_, err := s.Take(ctx, task, late, lease)
+	expect(t, err, busy.ErrNotDue)
+	for name, attempt := range map[string]func() error{
+		"Renew":   func() error { return s.Renew(ctx, stolen, late, lease) },
+		"Held":    func() error { _, err := s.Held(ctx, stolen); return err },
+		"Release": func() error { return s.Release(ctx, stolen, busy.Release{Outcome: busy.OutcomeChanged, DueAt: late}) },
+		"Release of the connection": func() error {
+			return s.Release(ctx, stolen, busy.Release{Outcome: busy.OutcomeOperator, Connection: busy.ConnectionPaused})
+		},
+		"Apply": func() error {
+			p := change(meeting("same", 20))
+			p.Window, p.Seen = window, seen()
+			_, err := s.Apply(ctx, stolen, p, mine.expand)
+			return err
+		},
+	} {
+		if err := attempt(); !errors.Is(err, busy.ErrFenced) {
+			t.Errorf("%s: %v, want fenced", name, err)
+		}
+	}
+	if diff := cmp.Diff(before, theirs.rows(t)); diff != "" {
+		t.Fatalf("the other tenant's rows changed:\n%s", diff)
+	}
+}
+
+// Lists hold the tenant's own and no more, and what one tenant does to all that
+// is its own leaves the other alone.
+func TestTenantsWithTheSameDataStayApart(t *testing.T) {
+	env := storetest.New(t)
+	mine, theirs := newWorld(t, env, "mine"), newWorld(t, env, "theirs")
+	before, s, me := theirs.rows(t), env.Store, mine.tenant.ID
+
+	keys, err := s.Keys(ctx, me)
+	must(t, err)
+	resources, err := s.Resources(ctx, me)
+	must(t, err)
+	connections, err := s.Connections(ctx, me)
+	must(t, err)
+	calendars, err := s.Calendars(ctx, me)
+	must(t, err)
+	wanted, err := s.Want(ctx, me, store.WantScope{}, now)
+	must(t, err)
+	got := fmt.Sprint(len(keys), keys[0].ID, len(resources), resources[0].ID, len(connections), connections[0].ID,
+		len(calendars), calendars[0].ID, len(wanted), wanted[0].Calendar)
+	want := fmt.Sprint(1, mine.key.ID, 1, mine.resource.ID, 1, mine.calendar.Connection, 1, mine.calendar.ID, 1, mine.calendar.ID)
+	if got != want {
+		t.Fatalf("lists %s, want %s", got, want)
+	}
+	mine.expectBlocks(theirs.blocks()...)
+
+	mine.apply(busy.Page{Change: busy.Change{Gone: []string{"same"}}, Reexpand: true})
+	mine.apply(busy.Page{Seen: seen()})
+	must(t, s.Select(ctx, me, mine.calendar.ID, false, now))
+	must(t, s.Disconnect(ctx, me, mine.calendar.Connection, now))
+	must(t, s.RevokeKey(ctx, me, mine.key.ID, now))
+	_, err = s.DeleteTenant(ctx, me)
+	must(t, err)
+	if diff := cmp.Diff(before, theirs.rows(t)); diff != "" {
+		t.Fatalf("the other tenant's rows changed:\n%s", diff)
+	}
+}
+
+// The same object has other hashes in every tenant and calendar.
+func TestHashesTellNothingAcrossTenants(t *testing.T) {
+	env := storetest.New(t)
+	newWorld(t, env, "mine")
+	newWorld(t, env, "theirs")
+	hashes := query(t, env.Owner(t), `
+		select encode(key, 'hex') from events union all select encode(content, 'hex') from events
+		union all select encode(remote_hash, 'hex') from calendars`)
+	met := make(map[string]bool)
+	for _, h := range hashes {
+		if met[h] {
+			t.Fatalf("hash %s is there twice", h)
+		}
+		met[h] = true
+	}
+	if len(met) != 10 {
+		t.Fatalf("%d hashes", len(met))
+	}
+}
