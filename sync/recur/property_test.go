@@ -236,34 +236,91 @@ func TestUntilIsABound(t *testing.T) {
 	})
 }
 
-// TestClock compares with a search through all instants around a reading.
+// TestClock compares with what the zone database shows around each change of the
+// clock: every reading is at the first instant that shows it, and one that is
+// never shown keeps the offset from before.
 func TestClock(t *testing.T) {
+	const step = 15 * minute
 	x := New()
-	zones := []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "Africa/Casablanca", "Antarctica/Troll"}
-	rapid.Check(t, func(t *rapid.T) {
-		name := rapid.SampledFrom(zones).Draw(t, "zone")
-		c := newClock(x.zones.find(name, steps(1000)), steps(1000))
-		day := rapid.IntRange(8000, 24000).Draw(t, "day")
-		wall := int64(day)*86400 + int64(rapid.IntRange(0, 95).Draw(t, "quarter"))*900
+	for _, name := range []string{
+		"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia",
+		"America/Sao_Paulo", "Africa/Casablanca", "Antarctica/Troll",
+	} {
 		loc, err := time.LoadLocation(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		reads := func(at int64) string { return time.Unix(at, 0).In(loc).Format(time.DateTime) }
-		want := time.Unix(wall, 0).UTC().Format(time.DateTime)
-		got := c.instant(wall)
-		for at := wall - 86400; at <= wall+86400; at += 900 {
-			if reads(at) == want {
-				if got != at {
-					t.Fatalf("%s %s: got %d, first is %d", name, want, got, at)
+		c := newClock(x.zones.find(name, steps(10)), steps(1<<30))
+		from := time.Date(2005, 1, 1, 0, 0, 0, 0, time.UTC)
+		for range 40 {
+			_, change := from.In(loc).ZoneBounds()
+			if change.IsZero() {
+				break
+			}
+			from = change
+			_, before := change.Add(-time.Second).Zone()
+			first := make(map[int64]int64)
+			for at := change.Unix() - 3*day; at <= change.Unix()+3*day; at += step {
+				_, offset := time.Unix(at, 0).In(loc).Zone()
+				if _, shown := first[at+int64(offset)]; !shown {
+					first[at+int64(offset)] = at
 				}
-				return
+			}
+			around := change.Unix() + int64(before)
+			for wall := around - 30*hour; wall <= around+30*hour; wall += step {
+				want, shown := first[wall]
+				if !shown {
+					want = wall - int64(before)
+				}
+				if got := c.instant(wall); got != want {
+					t.Fatalf("%s, %s: got %s, want %s", name, time.Unix(wall, 0).UTC().Format(time.DateTime),
+						time.Unix(got, 0).In(loc), time.Unix(want, 0).In(loc))
+				}
 			}
 		}
-		// In a gap: the clock reads what it would have without the gap.
-		_, before := time.Unix(got, 0).Add(-25 * time.Hour).In(loc).Zone()
-		if wall-int64(before) != got {
-			t.Fatalf("%s %s: got %s in a gap", name, want, reads(got))
+	}
+}
+
+// TestCountingIsNoShortcut compares rules that are counted by arithmetic with the
+// same rules counted one by one.
+func TestCountingIsNoShortcut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := specs(ranks...).Draw(t, "rule")
+		for _, part := range []*[]int{&s.month, &s.monthDay, &s.yearDay, &s.weekNo, &s.hour, &s.minute, &s.second, &s.setPos} {
+			if rapid.IntRange(0, 3).Draw(t, "keep") > 0 {
+				*part = nil
+			}
+		}
+		s.count = rapid.IntRange(1, 300).Draw(t, "count")
+		start := drawStart(t).Unix()
+		r, err := parseRule(s.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := steps(1 << 24)
+		p := bind(r, start, false, b)
+		p.countStart()
+		collect := func(from int64) (walls []int64) {
+			p.walk(from, start+100*366*day, b, func(wall int64) bool {
+				walls = append(walls, wall)
+				return true
+			})
+			return walls
+		}
+		known := p.steady
+		p.steady = false
+		all := collect(start)
+		if len(all) == 0 {
+			return
+		}
+		from := all[rapid.IntRange(0, len(all)-1).Draw(t, "from")] + int64(rapid.IntRange(0, 1).Draw(t, "after"))
+		want := collect(from)
+		p.steady = known
+		if diff := cmp.Diff(want, collect(from)); diff != "" {
+			t.Fatalf("%s from %d at %d: (-one by one +by arithmetic)\n%s", s, start, from, diff)
+		}
+		if last, ok := p.final(b); !ok || last < all[len(all)-1] {
+			t.Fatalf("%s from %d: final %d, but there is %d", s, start, last, all[len(all)-1])
 		}
 	})
 }
