@@ -1,31 +1,13 @@
 package ical
 
 import (
-	"regexp"
 	"strings"
-	"unicode"
+
+	"github.com/busyd/busyd/providers/subject"
 )
 
-// maxSubject bounds a subject, in runes.
-const maxSubject = 500
-
-// withheld stands in a subject where an address or a link stood.
-const withheld = "…"
-
-// subjectOf makes a subject of a SUMMARY (a TEXT, RFC 5545 §3.3.11): one line,
-// without control and invisible characters, of at most maxSubject runes.
-//
-// People paste addresses and meeting links into titles. Neither may be kept, so
-// each is replaced by an ellipsis; the words around it stay.
-func subjectOf(value string) string {
-	s := strings.Map(visible, unescape(value))
-	s = redact(s)
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > maxSubject {
-		s = strings.TrimSpace(string(r[:maxSubject-1])) + withheld
-	}
-	return s
-}
+// subjectOf makes a subject of a SUMMARY (a TEXT, RFC 5545 §3.3.11).
+func subjectOf(value string) string { return subject.Of(unescape(value)) }
 
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {
@@ -43,37 +25,4 @@ func unescape(s string) string {
 		b.WriteByte(c)
 	}
 	return b.String()
-}
-
-// visible drops what has no shape, for it could hide an address in a subject or
-// turn the text of a page around, and makes every space plain. The joiners stay:
-// emoji and several scripts are written with them.
-func visible(r rune) rune {
-	switch {
-	case r == '\u200c' || r == '\u200d':
-		return r
-	case unicode.IsSpace(r) || unicode.IsControl(r):
-		return ' '
-	case unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar:
-		return -1
-	default:
-		return r
-	}
-}
-
-var (
-	mail = regexp.MustCompile(`[\p{L}\p{N}\p{M}\x{200c}\x{200d}._%+'=~&#!$*/?^{|}-]+(?:@|%40)[\p{L}\p{N}\p{M}-]+(?:\.[\p{L}\p{N}\p{M}-]+)+`)
-	// link is anything with a scheme that opens something, anything that begins
-	// with www., and a host followed by a path.
-	link = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://\S*` +
-		`|\b(?:mailto|tel|sips?|xmpp|callto|skype):\S+` +
-		`|\bwww\.\S+` +
-		`|\b(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}(?::[0-9]+)?/\S*`)
-)
-
-func redact(s string) string {
-	if !strings.ContainsAny(s, "@%:/.") {
-		return s
-	}
-	return mail.ReplaceAllString(link.ReplaceAllString(s, withheld), withheld)
 }
