@@ -173,15 +173,17 @@ func TestStopWaitsForRuns(t *testing.T) {
 	}
 }
 
-// A run that is longer than the stop may take is cancelled and its task put back.
+// A run that is longer than the stop may take is cancelled, waited for, and its
+// task put back.
 func TestStopCancelsLongRuns(t *testing.T) {
 	r, l := inProcess(t), &logs{}
-	began, ended := make(chan struct{}), make(chan error, 1)
+	began, cancelled, finish := make(chan struct{}), make(chan error, 1), make(chan struct{})
 	stop := serve(t, r, queue.ServerConfig{Concurrency: 1, Drain: 50 * time.Millisecond, Log: l.logger()},
 		func(ctx context.Context, _ busy.Task) error {
 			close(began)
 			<-ctx.Done()
-			ended <- ctx.Err()
+			cancelled <- ctx.Err()
+			<-finish
 			return nil
 		})
 	client := queue.NewClient(r, time.Now)
@@ -189,18 +191,37 @@ func TestStopCancelsLongRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	receive(t, began)
-	if err := stop(); err != nil {
-		t.Fatal(err)
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	if err := receive(t, cancelled); !errors.Is(err, context.Canceled) {
+		t.Errorf("the run's context: %v", err)
 	}
 	select {
-	case err := <-ended:
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("the run's context: %v", err)
-		}
-	default:
+	case <-stopped:
 		t.Error("stopped before the run returned")
+	case <-time.After(500 * time.Millisecond): // as long as a server that does not wait takes to stop
+	}
+	close(finish)
+	if err := receive(t, stopped); err != nil {
+		t.Fatal(err)
 	}
 	if pending, err := client.Pending(t.Context()); err != nil || pending != 1 {
 		t.Errorf("%d tasks were put back, want 1 (%v)", pending, err)
 	}
+}
+
+// A run that ignores its cancellation does not hold the stop up for ever.
+func TestStopGivesUpOnStubbornRuns(t *testing.T) {
+	r, l := inProcess(t), &logs{}
+	began, finish := make(chan struct{}), make(chan struct{})
+	stop := serve(t, r, queue.ServerConfig{Concurrency: 1, Drain: 10 * time.Millisecond, Log: l.logger()},
+		func(context.Context, busy.Task) error { close(began); <-finish; return nil })
+	if err := queue.NewClient(r, time.Now).Enqueue(t.Context(), []busy.Task{newTask(t, busy.UrgencyRoutine)}); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, began)
+	if err := stop(); err == nil {
+		t.Error("a run that goes on is called ended")
+	}
+	close(finish)
 }
