@@ -8,22 +8,22 @@ import (
 	"unicode"
 )
 
-// maxRunes bounds a subject, in runes.
-const maxRunes = 500
+// MaxRunes bounds a subject.
+const MaxRunes = 500
 
 // withheld stands in a subject where an address or a link stood.
 const withheld = "…"
 
 // Of makes a subject of a title in plain text: one line, without control and
-// invisible characters, of at most 500 runes.
+// invisible characters, of at most MaxRunes.
 //
 // People paste addresses and meeting links into titles. Neither may be kept, so
 // each is replaced by an ellipsis; the words around it stay.
 func Of(title string) string {
 	s := redact(strings.Map(visible, title))
 	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > maxRunes {
-		s = strings.TrimSpace(string(r[:maxRunes-1])) + withheld
+	if r := []rune(s); len(r) > MaxRunes {
+		s = strings.TrimSpace(string(r[:MaxRunes-1])) + withheld
 	}
 	return s
 }

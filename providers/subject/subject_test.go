@@ -8,7 +8,7 @@ import (
 func TestOf(t *testing.T) {
 	for title, want := range map[string]string{
 		"Standup":                            "Standup",
-		"  Two \t lines\r\nof it ":            "Two lines of it",
+		"  Two \t lines\r\nof it ":           "Two lines of it",
 		"Call ana@example.com, now":          "Call …, now",
 		"Ana%40example.com":                  "…",
 		"Join https://meet.example/a?b=c ok": "Join … ok",
@@ -22,7 +22,7 @@ func TestOf(t *testing.T) {
 			t.Errorf("Of(%q) = %q, want %q", title, got, want)
 		}
 	}
-	if got := []rune(Of(strings.Repeat("ä", 600))); len(got) != maxRunes || string(got[maxRunes-1]) != withheld {
+	if got := []rune(Of(strings.Repeat("ä", 600))); len(got) != MaxRunes || string(got[MaxRunes-1]) != withheld {
 		t.Errorf("a long title has %d runes", len(got))
 	}
 }
