@@ -7,6 +7,9 @@ type Tenant struct {
 	ID        TenantID
 	Name      string
 	CreatedAt time.Time
+	// DowngradedAt is when the tenant's plan ceased to include calendars; zero: it
+	// includes them.
+	DowngradedAt time.Time
 }
 
 // Resource is somebody or something that can be booked: a person, a room.

@@ -117,10 +117,12 @@ func TestForeignKeysCarryTheTenant(t *testing.T) {
 func TestIndexesBeginWithTheTenant(t *testing.T) {
 	conn := storetest.New(t).Owner(t)
 	allowed := []string{
-		"api_keys_id id",        // a request's key is looked up before its tenant is known
-		"calendars_due due_at",  // the sweep's
-		"tenants_name_key name", // a tenant is a tenant's name
-		"tenants_pkey id",       // and its id
+		"api_keys_id id",                   // a request's key is looked up before its tenant is known
+		"calendars_due due_at",             // the sweep's
+		"farewells_due due_at",             // the sweep's
+		"connections_account account_hash", // two tenants may have connected one account
+		"tenants_name_key name",            // a tenant is a tenant's name
+		"tenants_pkey id",                  // and its id
 		"goose_db_version_pkey id",
 	}
 	for _, index := range query(t, conn, `
@@ -161,6 +163,7 @@ func TestRolesHaveNoMoreThanTheirGrants(t *testing.T) {
 		"calendars.epoch SELECT", "calendars.id SELECT", "calendars.lease_until SELECT", "calendars.problems SELECT",
 		"calendars.selected SELECT", "calendars.tenant_id SELECT", "calendars.urgency SELECT",
 		"connections.id SELECT", "connections.state SELECT", "connections.tenant_id SELECT",
+		"farewells.due_at SELECT", "farewells.due_at UPDATE", "farewells.id SELECT", "farewells.tenant_id SELECT",
 		"goose_db_version.id SELECT", "goose_db_version.is_applied SELECT", "goose_db_version.tstamp SELECT",
 		"goose_db_version.version_id SELECT",
 	}
@@ -170,9 +173,10 @@ func TestRolesHaveNoMoreThanTheirGrants(t *testing.T) {
 	gate := []string{
 		"api_keys.created_at SELECT", "api_keys.expires_at SELECT", "api_keys.id SELECT", "api_keys.name SELECT",
 		"api_keys.revoked_at SELECT", "api_keys.scopes SELECT", "api_keys.secret_hash SELECT", "api_keys.tenant_id SELECT",
+		"connections.account_hash SELECT", "connections.id SELECT", "connections.tenant_id SELECT",
 		"goose_db_version.id SELECT", "goose_db_version.is_applied SELECT", "goose_db_version.tstamp SELECT",
 		"goose_db_version.version_id SELECT", "tenant_keys.kek_id SELECT",
-		"tenants.created_at SELECT", "tenants.id SELECT", "tenants.name SELECT",
+		"tenants.created_at SELECT", "tenants.downgraded_at SELECT", "tenants.id SELECT", "tenants.name SELECT",
 	}
 	if diff := cmp.Diff(gate, columns("busyd_gate")); diff != "" {
 		t.Errorf("busyd_gate (-want +got):\n%s", diff)

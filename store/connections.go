@@ -14,6 +14,7 @@ type NewConnection struct {
 	Resource  busy.ResourceID
 	Kind      busy.Kind
 	Grant     busy.Secret
+	Account   busy.Secret // the provider's name for the account; nil: it has grants of no other use
 	Calendars []NewCalendar
 }
 
@@ -51,11 +52,19 @@ func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c Ne
 		if err != nil {
 			return err
 		}
+		account, err := s.markAccount(box, connection, c.Account)
+		if err != nil {
+			return err
+		}
+		if err := tx.checkPlan(ctx); err != nil {
+			return err
+		}
 		batch := &pgx.Batch{}
 		batch.Queue(`
-			insert into connections (tenant_id, id, resource_id, kind, state, grant_sealed, created_at, changed_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $7)`,
-			arg(tenant), arg(id), arg(c.Resource), string(c.Kind), string(connection.State), grant, now)
+			insert into connections (tenant_id, id, resource_id, kind, state, grant_sealed, account_sealed, account_hash, created_at,
+				changed_at)
+			values ($1, $2, $3, $4, $5, $6, $8, $9, $7, $7)`,
+			arg(tenant), arg(id), arg(c.Resource), string(c.Kind), string(connection.State), grant, now, account.sealed, account.hash)
 		for _, found := range c.Calendars {
 			calendar, err := tx.queueCalendar(batch, box, connection, found, now)
 			if err != nil {
@@ -69,6 +78,17 @@ func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c Ne
 		return busy.Connection{}, nil, err
 	}
 	return connection, calendars, nil
+}
+
+// checkPlan is an ErrInvalid if the tenant's plan does not include calendars. It
+// keeps the plan as it is until the transaction ends.
+func (tx *Tx) checkPlan(ctx context.Context) error {
+	var downgraded bool
+	err := tx.QueryRow(ctx, `select downgraded_at is not null from tenants where id = $1 for share`, arg(tx.Tenant)).Scan(&downgraded)
+	if err == nil && downgraded {
+		return busy.Invalid("tenant", "is downgraded, and its plan includes no calendars: upgrade it first")
+	}
+	return failed("read the tenant's plan", err)
 }
 
 // Connections lists the tenant's connections, oldest first, disconnected ones too.
@@ -141,8 +161,10 @@ func (s *Store) ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.
 
 // Disconnect is final. When it returns, the connection's secret, calendars,
 // events and blocks are gone, and whoever was reading it can write nothing more.
-// It is no error if the connection is disconnected already. ErrNotFound.
-func (s *Store) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error {
+// With farewell, the provider has to be told: what that takes is left, sealed, as
+// a farewell that is due. It is no error if the connection is disconnected
+// already. ErrNotFound.
+func (s *Store) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, farewell bool, now time.Time) error {
 	return s.In(ctx, tenant, func(tx *Tx) error {
 		if err := tx.lockConnection(ctx, id); err != nil {
 			if connectionGone(ctx, tx, id) {
@@ -151,6 +173,13 @@ func (s *Store) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.Co
 			return err
 		}
 		batch := &pgx.Batch{}
+		if farewell {
+			if err := tx.queueFarewell(ctx, batch, id, now); err != nil {
+				return err
+			}
+		}
+		batch.Queue(`delete from watches where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id))
+		batch.Queue(`delete from consents where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id))
 		batch.Queue(`
 			delete from blocks b using calendars c
 			where c.tenant_id = $1 and c.connection_id = $2
@@ -160,7 +189,8 @@ func (s *Store) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.Co
 			where c.tenant_id = $1 and c.connection_id = $2 and e.tenant_id = $1 and e.calendar_id = c.id`, arg(tenant), arg(id))
 		batch.Queue(`delete from calendars where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id))
 		batch.Queue(`
-			update connections set state = 'disconnected', reason = '', grant_sealed = null, changed_at = $3
+			update connections set state = 'disconnected', reason = '', grant_sealed = null, account_sealed = null,
+				account_hash = null, changed_at = $3
 			where tenant_id = $1 and id = $2`, arg(tenant), arg(id), micros(now))
 		return failed("disconnect", tx.SendBatch(ctx, batch).Close())
 	})

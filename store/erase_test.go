@@ -22,6 +22,7 @@ func TestDeleteTenantErasesEverything(t *testing.T) {
 	}
 	want := map[string]int64{
 		"tenants": 1, "tenant_keys": 1, "api_keys": 1, "resources": 1, "connections": 1, "calendars": 1, "events": 2, "blocks": 4,
+		"consents": 1, "watches": 1,
 	}
 	for table, n := range want {
 		if erasure.Deleted[table] != n {

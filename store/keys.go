@@ -75,8 +75,15 @@ func (s *Store) rotateKey(ctx context.Context, tenant busy.TenantID) (rotated bo
 		}
 		_, err = tx.Exec(ctx, `update tenant_keys set kek_id = $2, wrapped = $3 where tenant_id = $1`,
 			arg(tenant), fresh.KEK[:], fresh.Sealed)
-		rotated = err == nil
-		return failed("write the data key", err)
+		if err != nil {
+			return failed("write the data key", err)
+		}
+		box, err := tx.Box(ctx)
+		if err != nil {
+			return err
+		}
+		rotated = true
+		return tx.remarkAccounts(ctx, box)
 	})
 	return rotated && err == nil, err
 }

@@ -76,7 +76,7 @@ func TestTakeIsNotDue(t *testing.T) {
 	must(t, r.Store.Select(ctx, r.tenant.ID, r.calendar.ID, false, now))
 	expect(t, take(r.taskAt(r.epoch()), now.AddDate(1, 0, 0)), busy.ErrNotDue)
 	must(t, r.Store.Select(ctx, r.tenant.ID, r.calendar.ID, true, now))
-	must(t, r.Store.Disconnect(ctx, r.tenant.ID, r.calendar.Connection, now))
+	must(t, r.Store.Disconnect(ctx, r.tenant.ID, r.calendar.Connection, false, now))
 	for epoch := range int64(9) {
 		expect(t, take(r.taskAt(epoch), now.AddDate(1, 0, 0)), busy.ErrNotDue)
 	}
@@ -194,7 +194,7 @@ func TestDisconnectErasesAndFences(t *testing.T) {
 	other.apply(change(meeting("b", 12)))
 
 	for range 2 { // twice is as good as once
-		must(t, r.Store.Disconnect(ctx, r.tenant.ID, r.calendar.Connection, now.Add(time.Hour)))
+		must(t, r.Store.Disconnect(ctx, r.tenant.ID, r.calendar.Connection, false, now.Add(time.Hour)))
 	}
 	r.expectFenced()
 	r.expectBlocks("03-03 12:00-13:00 busy")

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -20,6 +21,10 @@ func TestTheDoorStopsWhoForgetsTheTenant(t *testing.T) {
 	r.apply(change(meeting("a", 10)))
 	_, _, err := r.Store.CreateKey(ctx, r.tenant.ID, "key", []busy.Scope{busy.ScopeRead}, time.Time{}, now)
 	must(t, err)
+	r.consent()
+	r.watch()
+	other, _ := r.Connection(t, r.tenant.ID, r.resource.ID, "other")
+	must(t, r.Store.Disconnect(ctx, r.tenant.ID, other.ID, true, now))
 	conn := r.Owner(t)
 	for _, table := range tables(t, conn) {
 		if r.count(table) == 0 {
@@ -93,7 +98,10 @@ func TestInRollsBack(t *testing.T) {
 // world is one of two tenants with the same names for everything.
 type world struct {
 	*run
-	key busy.APIKey
+	key     busy.APIKey
+	state   string // of a consent
+	watched string // a watch's id
+	token   busy.Secret
 }
 
 func newWorld(t *testing.T, env *storetest.Env, name string) world {
@@ -104,6 +112,8 @@ func newWorld(t *testing.T, env *storetest.Env, name string) world {
 	var err error
 	w.key, _, err = env.Store.CreateKey(ctx, w.tenant.ID, "key", busy.Scopes(), time.Time{}, now)
 	must(t, err)
+	w.state = w.consent()
+	w.watched, w.token = w.watch()
 	return w
 }
 
@@ -146,11 +156,24 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			_, _, err := s.CreateConnection(ctx, me, store.NewConnection{Resource: theirs.resource.ID, Kind: busy.CalDAV}, now)
 			return err
 		},
-		"Connection":   func() error { _, err := s.Connection(ctx, me, theirs.calendar.Connection); return err },
-		"ReplaceGrant": func() error { return s.ReplaceGrant(ctx, me, theirs.calendar.Connection, busy.Secret("x"), now) },
-		"Disconnect":   func() error { return s.Disconnect(ctx, me, theirs.calendar.Connection, now) },
-		"Calendar":     func() error { _, err := s.Calendar(ctx, me, theirs.calendar.ID); return err },
-		"Select":       func() error { return s.Select(ctx, me, theirs.calendar.ID, false, now) },
+		"CreateConsent": func() error {
+			_, err := s.CreateConsent(ctx, me, store.NewConsent{Kind: busy.Google, Resource: theirs.resource.ID}, now)
+			return err
+		},
+		"CreateConsent to reconnect": func() error {
+			_, err := s.CreateConsent(ctx, me, store.NewConsent{
+				Kind: busy.Google, Resource: mine.resource.ID, Connection: theirs.calendar.Connection,
+			}, now)
+			return err
+		},
+		"TakeConsent":     func() error { _, err := s.TakeConsent(ctx, asTenant(t, theirs.state, me), now); return err },
+		"Pushed":          func() error { _, err := s.Pushed(ctx, theirs.watched, mine.token, false, now); return err },
+		"Pushed as ended": func() error { _, err := s.Pushed(ctx, mine.watched, theirs.token, true, now); return err },
+		"Connection":      func() error { _, err := s.Connection(ctx, me, theirs.calendar.Connection); return err },
+		"ReplaceGrant":    func() error { return s.ReplaceGrant(ctx, me, theirs.calendar.Connection, busy.Secret("x"), now) },
+		"Disconnect":      func() error { return s.Disconnect(ctx, me, theirs.calendar.Connection, true, now) },
+		"Calendar":        func() error { _, err := s.Calendar(ctx, me, theirs.calendar.ID); return err },
+		"Select":          func() error { return s.Select(ctx, me, theirs.calendar.ID, false, now) },
 		"Want calendar": func() error {
 			_, err := s.Want(ctx, me, store.WantScope{Calendar: &theirs.calendar.ID}, now)
 			return err
@@ -172,6 +195,21 @@ func TestNoTenantReachesAnother(t *testing.T) {
 	_, err := s.Take(ctx, task, late, lease)
 	expect(t, err, busy.ErrNotDue)
 	for name, attempt := range map[string]func() error{
+		"RenewGrant": func() error {
+			_, err := s.RenewGrant(ctx, me, theirs.calendar.Connection, func(context.Context, busy.Secret) (busy.Secret, error) {
+				t.Error("the other tenant's grant is handed out")
+				return nil, nil
+			})
+			return err
+		},
+		"SaveWatch": func() error {
+			return s.SaveWatch(ctx, me, busy.Watch{ID: mine.watched, Connection: theirs.calendar.Connection, Expires: late}, busy.Secret("token"))
+		},
+		"SaveWatch of a calendar": func() error {
+			return s.SaveWatch(ctx, me, busy.Watch{
+				ID: mine.watched, Connection: mine.calendar.Connection, Calendar: theirs.calendar.ID, Expires: late,
+			}, busy.Secret("token"))
+		},
 		"Renew":   func() error { return s.Renew(ctx, stolen, late, lease) },
 		"Held":    func() error { _, err := s.Held(ctx, stolen); return err },
 		"Release": func() error { return s.Release(ctx, stolen, busy.Release{Outcome: busy.OutcomeChanged, DueAt: late}) },
@@ -222,7 +260,7 @@ func TestTenantsWithTheSameDataStayApart(t *testing.T) {
 	mine.apply(busy.Page{Change: busy.Change{Gone: []string{"same"}}, Reexpand: true})
 	mine.apply(busy.Page{Seen: seen()})
 	must(t, s.Select(ctx, me, mine.calendar.ID, false, now))
-	must(t, s.Disconnect(ctx, me, mine.calendar.Connection, now))
+	must(t, s.Disconnect(ctx, me, mine.calendar.Connection, true, now))
 	must(t, s.RevokeKey(ctx, me, mine.key.ID, now))
 	_, err = s.DeleteTenant(ctx, me)
 	must(t, err)

@@ -14,7 +14,7 @@ import (
 
 // Tenants lists every tenant by name.
 func (s *Store) Tenants(ctx context.Context) ([]busy.Tenant, error) {
-	rows, err := s.gate.Query(ctx, `select id, name, created_at from tenants order by name`)
+	rows, err := s.gate.Query(ctx, `select id, name, created_at, downgraded_at from tenants order by name`)
 	if err != nil {
 		return nil, failed("list tenants", err)
 	}
@@ -24,9 +24,9 @@ func (s *Store) Tenants(ctx context.Context) ([]busy.Tenant, error) {
 
 // FindTenant returns the tenant with the id, or the name. ErrNotFound.
 func (s *Store) FindTenant(ctx context.Context, nameOrID string) (busy.Tenant, error) {
-	query, value := `select id, name, created_at from tenants where name = $1`, any(nameOrID)
+	query, value := `select id, name, created_at, downgraded_at from tenants where name = $1`, any(nameOrID)
 	if id, err := busy.ParseID[busy.Tenant](nameOrID); err == nil {
-		query, value = `select id, name, created_at from tenants where id = $1`, arg(id)
+		query, value = `select id, name, created_at, downgraded_at from tenants where id = $1`, arg(id)
 	}
 	rows, err := s.gate.Query(ctx, query, value)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *Store) FindTenant(ctx context.Context, nameOrID string) (busy.Tenant, e
 
 func scanTenant(row pgx.CollectableRow) (busy.Tenant, error) {
 	var t busy.Tenant
-	err := row.Scan(into(&t.ID), &t.Name, intoTime(&t.CreatedAt))
+	err := row.Scan(into(&t.ID), &t.Name, intoTime(&t.CreatedAt), intoTime(&t.DowngradedAt))
 	return t, err
 }
 
@@ -65,6 +65,21 @@ func (s *Store) CreateTenant(ctx context.Context, name string, now time.Time) (b
 		return failed("create the tenant", tx.SendBatch(ctx, batch).Close())
 	})
 	return tenant, err
+}
+
+// Downgrade notes whether the tenant's plan includes calendars. A downgraded
+// tenant cannot connect any; ending the connections there are is the caller's.
+// ErrNotFound.
+func (s *Store) Downgrade(ctx context.Context, tenant busy.TenantID, downgraded bool, now time.Time) error {
+	return s.In(ctx, tenant, func(tx *Tx) error {
+		tag, err := tx.Exec(ctx, `
+			update tenants set downgraded_at = case when $2 then coalesce(downgraded_at, $3) end where id = $1`,
+			arg(tenant), downgraded, micros(now))
+		if err == nil && tag.RowsAffected() == 0 {
+			err = busy.ErrNotFound
+		}
+		return failed("change the tenant's plan", err)
+	})
 }
 
 // longestName bounds the names that people give, in characters.

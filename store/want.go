@@ -28,28 +28,35 @@ func (s *Store) Want(ctx context.Context, tenant busy.TenantID, scope WantScope,
 		if err := tx.checkScope(ctx, connection, calendar); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `
-			with wanted as (
-				select c.id from calendars c join connections n on n.tenant_id = c.tenant_id and n.id = c.connection_id
-				where c.tenant_id = $1 and c.selected and n.state = 'active'
-					and ($2::uuid is null or c.connection_id = $2) and ($3::uuid is null or c.id = $3)
-				order by c.id for update of c
-			)
-			update calendars c
-			set wanted = c.wanted + 1, wanted_at = $4, want_full = c.want_full or $5, urgency = 'waiting',
-				due_at = case when c.lease_until > $4 then c.due_at else least(c.due_at, $4) end
-			from wanted where c.tenant_id = $1 and c.id = wanted.id
-			returning c.id, c.epoch`, arg(tenant), connection, calendar, micros(now), scope.Full)
-		if err != nil {
-			return failed("ask for a sync", err)
-		}
-		tasks, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (busy.Task, error) {
-			t := busy.Task{Tenant: tenant, Urgency: busy.UrgencyWaiting}
-			return t, row.Scan(into(&t.Calendar), &t.Epoch)
-		})
-		return failed("ask for a sync", err)
+		var err error
+		tasks, err = tx.want(ctx, connection, calendar, busy.UrgencyWaiting, scope.Full, now)
+		return err
 	})
 	return tasks, err
+}
+
+// want makes selected calendars of active connections due at now; NULL is any.
+func (tx *Tx) want(ctx context.Context, connection, calendar *[16]byte, urgency busy.Urgency, full bool, now time.Time) ([]busy.Task, error) {
+	rows, err := tx.Query(ctx, `
+		with wanted as (
+			select c.id from calendars c join connections n on n.tenant_id = c.tenant_id and n.id = c.connection_id
+			where c.tenant_id = $1 and c.selected and n.state = 'active'
+				and ($2::uuid is null or c.connection_id = $2) and ($3::uuid is null or c.id = $3)
+			order by c.id for update of c
+		)
+		update calendars c
+		set wanted = c.wanted + 1, wanted_at = $4, want_full = c.want_full or $5, urgency = $6,
+			due_at = case when c.lease_until > $4 then c.due_at else least(c.due_at, $4) end
+		from wanted where c.tenant_id = $1 and c.id = wanted.id
+		returning c.id, c.epoch`, arg(tx.Tenant), connection, calendar, micros(now), full, string(urgency))
+	if err != nil {
+		return nil, failed("ask for a sync", err)
+	}
+	tasks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (busy.Task, error) {
+		t := busy.Task{Tenant: tx.Tenant, Urgency: urgency}
+		return t, row.Scan(into(&t.Calendar), &t.Epoch)
+	})
+	return tasks, failed("ask for a sync", err)
 }
 
 // args are the scope's ids as arguments; NULL is any.

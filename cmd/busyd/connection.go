@@ -341,7 +341,7 @@ func newConnectionDisconnectCommand(a *app) *cobra.Command {
 						return err
 					}
 				}
-				if err := s.store.Disconnect(s, s.tenant.ID, connection.ID, a.now()); err != nil {
+				if err := s.store.Disconnect(s, s.tenant.ID, connection.ID, false, a.now()); err != nil {
 					return err
 				}
 				return a.show(cmd, map[string]busy.ConnectionID{"disconnected": connection.ID}, func(w io.Writer) {

@@ -133,7 +133,7 @@ func (d *daemon) handler() (http.Handler, error) {
 		return mux, nil
 	}
 	return api.New(api.Config{
-		Store:      d.store,
+		Store:      apiStore{d.store},
 		Syncer:     &syncer{d.store, d.queue, d.log},
 		StaleAfter: d.config.API.StaleAfter,
 		Origins:    d.config.API.CORSOrigins,

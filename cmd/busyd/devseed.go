@@ -99,7 +99,7 @@ func (s *session) seedConnection(resource busy.ResourceID, login providers.Login
 		return err
 	}
 	for _, id := range live {
-		if err := s.store.Disconnect(s, s.tenant.ID, id, s.app.now()); err != nil {
+		if err := s.store.Disconnect(s, s.tenant.ID, id, false, s.app.now()); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,16 @@ type tenantView struct {
 	ID        busy.TenantID `json:"id"`
 	Name      string        `json:"name"`
 	CreatedAt time.Time     `json:"created_at"`
+	// DowngradedAt is null while the plan includes calendars.
+	DowngradedAt *time.Time `json:"downgraded_at"`
+}
+
+func viewTenant(t busy.Tenant) tenantView {
+	v := tenantView{ID: t.ID, Name: t.Name, CreatedAt: t.CreatedAt}
+	if !t.DowngradedAt.IsZero() {
+		v.DowngradedAt = &t.DowngradedAt
+	}
+	return v
 }
 
 func newTenantCreateCommand(a *app) *cobra.Command {
@@ -45,7 +55,7 @@ func newTenantCreateCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(cmd, tenantView(t), func(w io.Writer) { say(w, "Created tenant %s (%s).", t.Name, t.ID) })
+			return a.show(cmd, viewTenant(t), func(w io.Writer) { say(w, "Created tenant %s (%s).", t.Name, t.ID) })
 		},
 	}
 }
@@ -67,7 +77,7 @@ func newTenantListCommand(a *app) *cobra.Command {
 			}
 			views, rows := []tenantView{}, [][]string{}
 			for _, t := range all {
-				views = append(views, tenantView(t))
+				views = append(views, viewTenant(t))
 				rows = append(rows, []string{t.ID.String(), t.Name, t.CreatedAt.UTC().Format(time.DateTime)})
 			}
 			return a.show(cmd, views, func(w io.Writer) { table(w, "id,name,created (UTC)", rows) })

@@ -69,7 +69,6 @@ create table farewells (
   connection_id uuid        not null,
   kind          text        not null,
   sealed        bytea       not null,
-  account_hash  bytea,
   attempts      integer     not null default 0,
   due_at        timestamptz not null,
   created_at    timestamptz not null,
