@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"os"
 	"testing"
 	"time"
 
@@ -37,16 +38,11 @@ func New(t testing.TB) *Env {
 	must(t, embedded.CreateDatabase(ctx, server.owner, name, server.template))
 	t.Cleanup(func() { must(t, embedded.DropDatabase(ctx, server.owner, name)) })
 
-	e := &Env{}
-	e.OwnerURL, err = onDatabase(server.owner, name)
+	owner, err := onDatabase(server.owner, name)
 	must(t, err)
-	e.AppURL, err = asLogin(e.OwnerURL)
+	app, err := asLogin(owner)
 	must(t, err)
-	e.Key, err = seal.NewKey(rand.Reader)
-	must(t, err)
-	e.Keys = seal.NewKeyring(e.Key)
-	e.Store = e.Open(t, e.Keys)
-	return e
+	return Use(t, owner, app)
 }
 
 // Open opens the database once more; the test's end closes it.
@@ -91,9 +87,9 @@ func (e *Env) Connection(t testing.TB, tenant busy.TenantID, resource busy.Resou
 	busy.Connection, []busy.Calendar,
 ) {
 	t.Helper()
-	c := store.NewConnection{Resource: resource, Kind: busy.CalDAV, Grant: busy.Secret("grant of " + resource.String())}
+	c := busy.NewConnection{Resource: resource, Kind: busy.CalDAV, Grant: busy.Secret("grant of " + resource.String())}
 	for _, name := range names {
-		c.Calendars = append(c.Calendars, store.NewCalendar{
+		c.Calendars = append(c.Calendars, busy.NewCalendar{
 			Remote: busy.Secret("/calendars/" + name + "/"), Name: name, Selected: true,
 		})
 	}
@@ -124,4 +120,26 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Use makes an Env of a database that has the schema already.
+func Use(t testing.TB, ownerURL, appURL string) *Env {
+	t.Helper()
+	e := &Env{OwnerURL: ownerURL, AppURL: appURL}
+	var err error
+	e.Key, err = seal.NewKey(rand.Reader)
+	must(t, err)
+	e.Keys = seal.NewKeyring(e.Key)
+	e.Store = e.Open(t, e.Keys)
+	return e
+}
+
+// Dir is a new directory that PostgreSQL's user may enter, for a server of the
+// test's own. It goes with the test.
+func Dir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "busyd-test-")
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	return dir
 }
