@@ -35,7 +35,8 @@ type Config struct {
 	// InFlight bounds the requests of one account at a time; zero: 4. iCloud gets
 	// one. With 1, the order of requests is always the same.
 	InFlight int
-	// PageObjects bounds the objects fetched for one page; zero: 500.
+	// PageObjects bounds the objects fetched for one page; zero: 800, four rounds
+	// of four batches.
 	PageObjects int
 	// BatchObjects bounds the objects of one multiget; zero: 50.
 	BatchObjects int
@@ -65,7 +66,7 @@ func New(c Config) *Provider {
 		c.InFlight = 4
 	}
 	if c.PageObjects == 0 {
-		c.PageObjects = 500
+		c.PageObjects = 800
 	}
 	if c.BatchObjects == 0 {
 		c.BatchObjects = 50

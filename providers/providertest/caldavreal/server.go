@@ -25,6 +25,7 @@ type Server struct {
 	URL                string
 	Username, Password string
 	home               string
+	fill               func(t testing.TB, calendar string, objects map[string]string)
 }
 
 const (
@@ -42,23 +43,30 @@ func Radicale(t testing.TB) *Server {
 	if err := os.WriteFile(users, []byte(username+":"+password+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return start(t, "/"+username+"/", func(port string) *exec.Cmd {
+	s := start(t, "/"+username+"/", func(port string) *exec.Cmd {
 		return exec.Command("radicale", "-C", "", "--server-hosts", "127.0.0.1:"+port,
 			"--auth-type", "htpasswd", "--auth-htpasswd-filename", users,
 			"--auth-htpasswd-encryption", "plain", "--auth-delay", "0",
 			"--server-max-connections", "32",
 			"--storage-filesystem-folder", filepath.Join(folder, "collections"))
 	})
+	s.fill = s.putWhole
+	return s
 }
 
 // Xandikos starts a Xandikos. It asks for no password.
 func Xandikos(t testing.TB) *Server {
 	t.Helper()
 	folder := t.TempDir()
-	return start(t, "/alice/calendars/", func(port string) *exec.Cmd {
+	s := start(t, "/alice/calendars/", func(port string) *exec.Cmd {
 		return exec.Command("xandikos", "-d", folder, "--defaults", "--current-user-principal", "/alice/",
 			"-l", "127.0.0.1", "-p", port)
 	})
+	s.fill = func(t testing.TB, calendar string, objects map[string]string) {
+		t.Helper()
+		commit(t, filepath.Join(folder, s.home, calendar), objects)
+	}
+	return s
 }
 
 // start runs the command on a free port. Another process can take the port
@@ -142,6 +150,46 @@ func (s *Server) Put(t testing.TB, calendar, name, text string) {
 func (s *Server) Delete(t testing.TB, calendar, name string) {
 	t.Helper()
 	s.send(t, http.MethodDelete, calendar+"/"+name, "")
+}
+
+// Fill stores many objects at once in an empty calendar, past the protocol where
+// that takes minutes: both servers look at all objects for each that is put.
+// Radicale chooses the names.
+func (s *Server) Fill(t testing.TB, calendar string, objects map[string]string) {
+	t.Helper()
+	s.fill(t, calendar, objects)
+}
+
+// putWhole replaces a collection by one request, as Radicale allows.
+func (s *Server) putWhole(t testing.TB, calendar string, objects map[string]string) {
+	t.Helper()
+	var all strings.Builder
+	all.WriteString("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//busyd//caldavreal//EN\r\n")
+	for _, text := range objects {
+		from, to := strings.Index(text, "BEGIN:VEVENT"), strings.LastIndex(text, "END:VCALENDAR")
+		all.WriteString(text[from:to])
+	}
+	all.WriteString("END:VCALENDAR\r\n")
+	s.send(t, http.MethodPut, calendar+"/", all.String())
+}
+
+// commit adds files to the git repository that a Xandikos calendar is.
+func commit(t testing.TB, folder string, objects map[string]string) {
+	t.Helper()
+	for name, text := range objects {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"add", "."},
+		{"-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "-q", "-m", "fill"},
+	} {
+		cmd := exec.Command("git", append([]string{"-C", folder}, args...)...)
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %s: %v: %s", args[0], err, said)
+		}
+	}
 }
 
 func (s *Server) send(t testing.TB, method, path, body string) {
