@@ -21,6 +21,7 @@ type ConnectionState string
 const (
 	ConnectionActive         ConnectionState = "active"
 	ConnectionNeedsReconnect ConnectionState = "needs_reconnect" // the provider refuses the credential
+	ConnectionAwaitingAdmin  ConnectionState = "awaiting_admin"  // the owner's organisation must consent
 	ConnectionPaused         ConnectionState = "paused"          // an operator must act
 	ConnectionDisconnected   ConnectionState = "disconnected"    // final: the secret is destroyed
 )

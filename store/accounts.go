@@ -38,6 +38,21 @@ func (tx *Tx) account(ctx context.Context, box *seal.Box, id busy.ConnectionID) 
 	return box.Open(accountField, string(id[:]), sealed)
 }
 
+// Account is the provider's name for the account that a live connection reads;
+// nil: it has none. ErrNotFound.
+func (s *Store) Account(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID) (busy.Secret, error) {
+	var account busy.Secret
+	err := s.In(ctx, tenant, func(tx *Tx) error {
+		box, err := tx.Box(ctx)
+		if err != nil {
+			return err
+		}
+		account, err = tx.account(ctx, box, id)
+		return err
+	})
+	return account, err
+}
+
 // hasConnections reports whether any connection, of whatever tenant, reads the
 // account.
 func (s *Store) hasConnections(ctx context.Context, kind busy.Kind, account busy.Secret) (bool, error) {

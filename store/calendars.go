@@ -10,15 +10,7 @@ import (
 	"github.com/busyd/busyd/store/seal"
 )
 
-// NewCalendar is a calendar that was found on an account.
-type NewCalendar struct {
-	Remote   busy.Secret // the provider's address of it
-	Name     string
-	Zone     string // an IANA name; empty: the provider does not tell
-	Selected bool
-}
-
-func (tx *Tx) queueCalendar(batch *pgx.Batch, box *seal.Box, connection busy.Connection, found NewCalendar, now time.Time,
+func (tx *Tx) queueCalendar(batch *pgx.Batch, box *seal.Box, connection busy.Connection, found busy.NewCalendar, now time.Time,
 ) (busy.Calendar, error) {
 	if found.Zone != "" {
 		if err := checkZone(found.Zone); err != nil {

@@ -20,7 +20,7 @@ import (
 
 func (r *run) consent() (state string) {
 	r.t.Helper()
-	state, err := r.Store.CreateConsent(ctx, r.tenant.ID, store.NewConsent{
+	state, err := r.Store.CreateConsent(ctx, r.tenant.ID, busy.Consent{
 		Kind: busy.Google, Resource: r.resource.ID, Connection: r.calendar.Connection, Verifier: "verifier", Push: true,
 	}, now)
 	must(r.t, err)
@@ -52,9 +52,10 @@ func TestConsentIsGoodOnceAndForTenMinutes(t *testing.T) {
 	state := r.consent()
 	got, err := r.Store.TakeConsent(ctx, state, now.Add(9*time.Minute))
 	must(t, err)
-	want := store.Consent{Tenant: r.tenant.ID, NewConsent: store.NewConsent{
-		Kind: busy.Google, Resource: r.resource.ID, Connection: r.calendar.Connection, Verifier: "verifier", Push: true,
-	}}
+	want := busy.Consent{
+		Tenant: r.tenant.ID, Kind: busy.Google, Resource: r.resource.ID, Connection: r.calendar.Connection, Verifier: "verifier",
+		Push: true,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -144,7 +145,7 @@ func TestADowngradedTenantConnectsNothing(t *testing.T) {
 	tenant := env.Tenant(t, "tenant")
 	resource := env.Resource(t, tenant.ID, "resource")
 	connect := func() error {
-		_, _, err := env.Store.CreateConnection(ctx, tenant.ID, store.NewConnection{Resource: resource.ID, Kind: busy.Google}, now)
+		_, _, err := env.Store.CreateConnection(ctx, tenant.ID, busy.NewConnection{Resource: resource.ID, Kind: busy.Google}, now)
 		return err
 	}
 	must(t, env.Store.Downgrade(ctx, tenant.ID, true, now))
@@ -165,7 +166,7 @@ func TestADowngradedTenantConnectsNothing(t *testing.T) {
 func TestFarewell(t *testing.T) {
 	env := storetest.New(t)
 	connect := func(tenant busy.Tenant, resource busy.Resource, account string) busy.Connection {
-		connection, _, err := env.Store.CreateConnection(ctx, tenant.ID, store.NewConnection{
+		connection, _, err := env.Store.CreateConnection(ctx, tenant.ID, busy.NewConnection{
 			Resource: resource.ID, Kind: busy.Google, Grant: busy.Secret("grant"), Account: busy.Secret(account),
 		}, now)
 		must(t, err)

@@ -9,15 +9,6 @@ import (
 	"github.com/busyd/busyd/busy"
 )
 
-// NewConnection is an account with the calendars that were found on it.
-type NewConnection struct {
-	Resource  busy.ResourceID
-	Kind      busy.Kind
-	Grant     busy.Secret
-	Account   busy.Secret // the provider's name for the account; nil: it has grants of no other use
-	Calendars []NewCalendar
-}
-
 const connectionColumns = `n.id, n.resource_id, n.kind, n.state, n.reason, n.created_at, n.changed_at`
 
 // Where a datum is sealed; part of what it is sealed with.
@@ -32,7 +23,7 @@ const (
 // CreateConnection makes a connection and its calendars, of which the selected
 // ones are due at once. ErrNotFound if the tenant has no such resource,
 // ErrExists if two calendars are the same.
-func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c NewConnection, now time.Time,
+func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c busy.NewConnection, now time.Time,
 ) (busy.Connection, []busy.Calendar, error) {
 	now = micros(now)
 	id, err := busy.NewID[busy.Connection](s.random)
@@ -156,6 +147,24 @@ func (s *Store) ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.
 			update calendars set epoch = epoch + 1, lease_until = null, due_at = case when selected then $3::timestamptz end
 			where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id), now)
 		return failed("replace the grant", tx.SendBatch(ctx, batch).Close())
+	})
+}
+
+// Await notes that a live connection waits for the owner's organisation: none of
+// its calendars is read until it is reconnected. ErrNotFound.
+func (s *Store) Await(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error {
+	return s.In(ctx, tenant, func(tx *Tx) error {
+		if err := tx.lockConnection(ctx, id); err != nil {
+			return err
+		}
+		batch := &pgx.Batch{}
+		batch.Queue(`
+			update connections set state = 'awaiting_admin', reason = 'admin_consent', changed_at = $3
+			where tenant_id = $1 and id = $2`, arg(tenant), arg(id), micros(now))
+		batch.Queue(`
+			update calendars set epoch = epoch + 1, lease_until = null, due_at = null
+			where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id))
+		return failed("wait for the organisation's consent", tx.SendBatch(ctx, batch).Close())
 	})
 }
 

@@ -17,27 +17,12 @@ import (
 // consentFor is how long an owner may take at the provider's consent page.
 const consentFor = 10 * time.Minute
 
-// NewConsent is an owner about to be sent to a provider.
-type NewConsent struct {
-	Kind       busy.Kind
-	Resource   busy.ResourceID
-	Connection busy.ConnectionID // to reconnect; zero: a new one
-	Verifier   string            // of PKCE; sealed
-	Push       bool
-}
-
-// Consent is an owner who is back.
-type Consent struct {
-	Tenant busy.TenantID
-	NewConsent
-}
-
 const verifierField = "consents.verifier"
 
 // CreateConsent notes the consent that is asked for and returns the state to send
 // along: it is good once, for ten minutes, and only this tenant's. ErrNotFound if
 // the resource or the connection is not the tenant's.
-func (s *Store) CreateConsent(ctx context.Context, tenant busy.TenantID, c NewConsent, now time.Time) (state string, err error) {
+func (s *Store) CreateConsent(ctx context.Context, tenant busy.TenantID, c busy.Consent, now time.Time) (state string, err error) {
 	raw := make([]byte, len(tenant)+32)
 	copy(raw, tenant[:])
 	if _, err := io.ReadFull(s.random, raw[len(tenant):]); err != nil {
@@ -68,11 +53,11 @@ func (s *Store) CreateConsent(ctx context.Context, tenant busy.TenantID, c NewCo
 
 // TakeConsent returns the consent that the state was made for, and voids it. A
 // state that is unknown, used or expired is an ErrNotFound.
-func (s *Store) TakeConsent(ctx context.Context, state string, now time.Time) (Consent, error) {
-	var c Consent
+func (s *Store) TakeConsent(ctx context.Context, state string, now time.Time) (busy.Consent, error) {
+	var c busy.Consent
 	raw, err := base64.RawURLEncoding.DecodeString(state)
 	if err != nil || len(raw) != len(c.Tenant)+32 {
-		return Consent{}, failed("find the consent", busy.ErrNotFound)
+		return busy.Consent{}, failed("find the consent", busy.ErrNotFound)
 	}
 	c.Tenant = busy.TenantID(raw)
 	hash := sha256.Sum256([]byte(state))
@@ -101,7 +86,7 @@ func (s *Store) TakeConsent(ctx context.Context, state string, now time.Time) (C
 		return err
 	})
 	if err != nil {
-		return Consent{}, err
+		return busy.Consent{}, err
 	}
 	return c, nil
 }

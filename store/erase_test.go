@@ -65,7 +65,7 @@ func TestWithoutItsDataKeyATenantIsUnreadable(t *testing.T) {
 	expect(t, err, busy.ErrNotDue)
 	_, err = w.tryApply(change(meeting("late", 20)))
 	expect(t, err, busy.ErrFenced)
-	_, _, err = env.Store.CreateConnection(ctx, w.tenant.ID, store.NewConnection{Resource: w.resource.ID, Kind: busy.CalDAV}, now)
+	_, _, err = env.Store.CreateConnection(ctx, w.tenant.ID, busy.NewConnection{Resource: w.resource.ID, Kind: busy.CalDAV}, now)
 	expect(t, err, busy.ErrNotFound)
 	erasure, err := env.Store.DeleteTenant(ctx, w.tenant.ID)
 	must(t, err)
@@ -79,9 +79,9 @@ func TestNothingSealedIsKeptInTheOpen(t *testing.T) {
 	env := storetest.New(t)
 	r := beginIn(t, env, "tenant")
 	const mark = "canary"
-	c := store.NewConnection{
+	c := busy.NewConnection{
 		Resource: r.resource.ID, Kind: busy.CalDAV, Grant: busy.Secret("grant-" + mark),
-		Calendars: []store.NewCalendar{{Remote: busy.Secret("/remote-" + mark + "/"), Name: "name-" + mark, Selected: true}},
+		Calendars: []busy.NewCalendar{{Remote: busy.Secret("/remote-" + mark + "/"), Name: "name-" + mark, Selected: true}},
 	}
 	_, calendars, err := env.Store.CreateConnection(ctx, r.tenant.ID, c, now)
 	must(t, err)

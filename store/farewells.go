@@ -16,12 +16,6 @@ const (
 	accountField  = "connections.account"
 )
 
-// FarewellID names a farewell that is due.
-type FarewellID struct {
-	Tenant busy.TenantID
-	ID     [16]byte
-}
-
 // parting is what a farewell seals.
 type parting struct {
 	Grant   []byte
@@ -78,7 +72,7 @@ func (tx *Tx) queueFarewell(ctx context.Context, batch *pgx.Batch, id busy.Conne
 
 // ClaimFarewells returns up to limit farewells that are due, and puts each off
 // until now+again.
-func (s *Store) ClaimFarewells(ctx context.Context, now time.Time, limit int, again time.Duration) ([]FarewellID, error) {
+func (s *Store) ClaimFarewells(ctx context.Context, now time.Time, limit int, again time.Duration) ([]busy.FarewellID, error) {
 	rows, err := s.sweep.Query(ctx, `
 		with due as (
 			select tenant_id, id from farewells where due_at <= $1 order by due_at limit $2 for update skip locked
@@ -89,24 +83,24 @@ func (s *Store) ClaimFarewells(ctx context.Context, now time.Time, limit int, ag
 	if err != nil {
 		return nil, failed("claim farewells", err)
 	}
-	ids, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (FarewellID, error) {
-		var id FarewellID
-		return id, row.Scan(into(&id.Tenant), &id.ID)
+	ids, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (busy.FarewellID, error) {
+		var id busy.FarewellID
+		return id, row.Scan(into(&id.Tenant), into(&id.ID))
 	})
 	return ids, failed("claim farewells", err)
 }
 
 // Farewells lists a tenant's.
-func (s *Store) Farewells(ctx context.Context, tenant busy.TenantID) ([]FarewellID, error) {
-	var ids []FarewellID
+func (s *Store) Farewells(ctx context.Context, tenant busy.TenantID) ([]busy.FarewellID, error) {
+	var ids []busy.FarewellID
 	err := s.In(ctx, tenant, func(tx *Tx) error {
 		rows, err := tx.Query(ctx, `select id from farewells where tenant_id = $1 order by created_at`, arg(tenant))
 		if err != nil {
 			return failed("list farewells", err)
 		}
-		ids, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (FarewellID, error) {
-			id := FarewellID{Tenant: tenant}
-			return id, row.Scan(&id.ID)
+		ids, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (busy.FarewellID, error) {
+			id := busy.FarewellID{Tenant: tenant}
+			return id, row.Scan(into(&id.ID))
 		})
 		return failed("list farewells", err)
 	})
@@ -114,13 +108,13 @@ func (s *Store) Farewells(ctx context.Context, tenant busy.TenantID) ([]Farewell
 }
 
 // Farewell opens a farewell. ErrNotFound.
-func (s *Store) Farewell(ctx context.Context, id FarewellID) (busy.Farewell, error) {
+func (s *Store) Farewell(ctx context.Context, id busy.FarewellID) (busy.Farewell, error) {
 	var f busy.Farewell
 	var p parting
 	err := s.In(ctx, id.Tenant, func(tx *Tx) error {
 		var sealed []byte
 		err := tx.QueryRow(ctx, `select kind, sealed, attempts from farewells where tenant_id = $1 and id = $2`,
-			arg(id.Tenant), id.ID).Scan((*string)(&f.Kind), &sealed, &f.Attempts)
+			arg(id.Tenant), arg(id.ID)).Scan((*string)(&f.Kind), &sealed, &f.Attempts)
 		if err != nil {
 			return failed("find the farewell", err)
 		}
@@ -149,10 +143,10 @@ func (s *Store) Farewell(ctx context.Context, id FarewellID) (busy.Farewell, err
 }
 
 // Settle ends a farewell that was said, or puts one that failed off until next.
-func (s *Store) Settle(ctx context.Context, id FarewellID, said bool, next time.Time) error {
+func (s *Store) Settle(ctx context.Context, id busy.FarewellID, said bool, next time.Time) error {
 	return s.In(ctx, id.Tenant, func(tx *Tx) error {
 		query, args := `update farewells set attempts = attempts + 1, due_at = $3 where tenant_id = $1 and id = $2`,
-			[]any{arg(id.Tenant), id.ID, micros(next)}
+			[]any{arg(id.Tenant), arg(id.ID), micros(next)}
 		if said {
 			query, args = `delete from farewells where tenant_id = $1 and id = $2`, args[:2]
 		}

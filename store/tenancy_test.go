@@ -153,15 +153,15 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		"FindResource":                       func() error { _, err := s.FindResource(ctx, me, theirs.resource.ID.String()); return err },
 		"FindResource by name":               func() error { _, err := s.FindResource(ctx, me, theirs.resource.Name); return err },
 		"CreateConnection": func() error {
-			_, _, err := s.CreateConnection(ctx, me, store.NewConnection{Resource: theirs.resource.ID, Kind: busy.CalDAV}, now)
+			_, _, err := s.CreateConnection(ctx, me, busy.NewConnection{Resource: theirs.resource.ID, Kind: busy.CalDAV}, now)
 			return err
 		},
 		"CreateConsent": func() error {
-			_, err := s.CreateConsent(ctx, me, store.NewConsent{Kind: busy.Google, Resource: theirs.resource.ID}, now)
+			_, err := s.CreateConsent(ctx, me, busy.Consent{Kind: busy.Google, Resource: theirs.resource.ID}, now)
 			return err
 		},
 		"CreateConsent to reconnect": func() error {
-			_, err := s.CreateConsent(ctx, me, store.NewConsent{
+			_, err := s.CreateConsent(ctx, me, busy.Consent{
 				Kind: busy.Google, Resource: mine.resource.ID, Connection: theirs.calendar.Connection,
 			}, now)
 			return err
@@ -172,6 +172,8 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		"Connection":      func() error { _, err := s.Connection(ctx, me, theirs.calendar.Connection); return err },
 		"ReplaceGrant":    func() error { return s.ReplaceGrant(ctx, me, theirs.calendar.Connection, busy.Secret("x"), now) },
 		"Disconnect":      func() error { return s.Disconnect(ctx, me, theirs.calendar.Connection, true, now) },
+		"Await":           func() error { return s.Await(ctx, me, theirs.calendar.Connection, now) },
+		"Account":         func() error { _, err := s.Account(ctx, me, theirs.calendar.Connection); return err },
 		"Calendar":        func() error { _, err := s.Calendar(ctx, me, theirs.calendar.ID); return err },
 		"Select":          func() error { return s.Select(ctx, me, theirs.calendar.ID, false, now) },
 		"Want calendar": func() error {

@@ -15,7 +15,6 @@ import (
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/configs"
 	"github.com/busyd/busyd/providers"
-	"github.com/busyd/busyd/store"
 )
 
 func newConnectionCommand(a *app) *cobra.Command {
@@ -126,9 +125,9 @@ func (s *session) connect(kind busy.Kind, resource busy.ResourceID, login provid
 	if err != nil {
 		return busy.Connection{}, nil, err
 	}
-	fresh := store.NewConnection{Resource: resource, Kind: kind, Grant: found.grant}
+	fresh := busy.NewConnection{Resource: resource, Kind: kind, Grant: found.grant}
 	for _, c := range found.calendars {
-		fresh.Calendars = append(fresh.Calendars, store.NewCalendar{Remote: c.Remote, Name: c.Name, Zone: c.Zone, Selected: c.Blocking})
+		fresh.Calendars = append(fresh.Calendars, busy.NewCalendar{Remote: c.Remote, Name: c.Name, Zone: c.Zone, Selected: c.Blocking})
 	}
 	return s.store.CreateConnection(s, s.tenant.ID, fresh, s.app.now())
 }

@@ -152,9 +152,9 @@ func (w *world) connect(seed uint64) {
 	}
 	w.tenant = w.env.Tenant(w.t, fmt.Sprintf("%s %d", w.t.Name(), seed))
 	w.resource = w.env.Resource(w.t, w.tenant.ID, "owner")
-	conn, calendars, err := w.env.Store.CreateConnection(ctx, w.tenant.ID, store.NewConnection{
+	conn, calendars, err := w.env.Store.CreateConnection(ctx, w.tenant.ID, busy.NewConnection{
 		Resource: w.resource.ID, Kind: busy.CalDAV, Grant: w.grant,
-		Calendars: []store.NewCalendar{{Remote: found[0].Remote, Name: found[0].Name, Zone: found[0].Zone, Selected: true}},
+		Calendars: []busy.NewCalendar{{Remote: found[0].Remote, Name: found[0].Name, Zone: found[0].Zone, Selected: true}},
 	}, w.now)
 	must(w.t, err)
 	w.conn, w.calendar = conn, calendars[0]

@@ -1,0 +1,222 @@
+// Package connect begins and ends the life of a connection: it takes an owner
+// through a provider's consent, or checks a password, finds the calendars and
+// lets the first sync begin; and it tells a provider when a connection is over.
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/providers"
+)
+
+// Store is what connecting needs of the database.
+type Store interface {
+	CreateConsent(ctx context.Context, tenant busy.TenantID, c busy.Consent, now time.Time) (state string, err error)
+	TakeConsent(ctx context.Context, state string, now time.Time) (busy.Consent, error)
+	CreateConnection(ctx context.Context, tenant busy.TenantID, c busy.NewConnection, now time.Time) (busy.Connection, []busy.Calendar, error)
+	Connection(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID) (busy.Connection, error)
+	Connections(ctx context.Context, tenant busy.TenantID) ([]busy.Connection, error)
+	Account(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID) (busy.Secret, error)
+	ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, grant busy.Secret, now time.Time) error
+	Await(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error
+	Disconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, farewell bool, now time.Time) error
+	Downgrade(ctx context.Context, tenant busy.TenantID, downgraded bool, now time.Time) error
+	ClaimFarewells(ctx context.Context, now time.Time, limit int, again time.Duration) ([]busy.FarewellID, error)
+	Farewells(ctx context.Context, tenant busy.TenantID) ([]busy.FarewellID, error)
+	Farewell(ctx context.Context, id busy.FarewellID) (busy.Farewell, error)
+	Settle(ctx context.Context, id busy.FarewellID, said bool, next time.Time) error
+}
+
+// Config wires a Service. All fields are required.
+type Config struct {
+	Store     Store
+	Providers []providers.Provider
+	// Callback is the address that providers send browsers back to, exactly as it
+	// is registered with them.
+	Callback string
+	Now      func() time.Time
+	Random   func() float64 // jitter, in [0, 1)
+	Log      *slog.Logger
+}
+
+// Service connects and disconnects. It is safe for concurrent use.
+type Service struct {
+	Config
+	providers map[busy.Kind]providers.Provider
+}
+
+// New returns a Service.
+func New(c Config) *Service {
+	s := &Service{Config: c, providers: make(map[busy.Kind]providers.Provider)}
+	for _, p := range c.Providers {
+		s.providers[p.Kind()] = p
+	}
+	return s
+}
+
+// Connected is an account that was connected.
+type Connected struct {
+	Tenant     busy.TenantID
+	Connection busy.Connection
+	Calendars  []busy.Calendar // nil after a reconnect: they are those there were
+}
+
+// Begin returns the address at which the owner consents, and where to be sent
+// back with what Finish takes. A [busy.Violation] for a provider that is not
+// connected this way.
+func (s *Service) Begin(ctx context.Context, c busy.Consent) (string, error) {
+	authorizer, ok := s.providers[c.Kind].(providers.Authorizer)
+	if !ok {
+		return "", busy.Invalid("kind", "must be one that is connected by consent: "+s.kinds(isAuthorizer))
+	}
+	if err := s.checkReconnect(ctx, c); err != nil {
+		return "", err
+	}
+	c.Verifier = oauth2.GenerateVerifier()
+	state, err := s.Store.CreateConsent(ctx, c.Tenant, c, s.Now())
+	if err != nil {
+		return "", err
+	}
+	return authorizer.AuthorizationURL(providers.Consent{
+		State: state, Verifier: c.Verifier, Redirect: s.Callback, Push: c.Push,
+	}), nil
+}
+
+// checkReconnect wants a connection that can be reconnected this way.
+func (s *Service) checkReconnect(ctx context.Context, c busy.Consent) error {
+	if c.Connection.IsZero() {
+		return nil
+	}
+	connection, err := s.Store.Connection(ctx, c.Tenant, c.Connection)
+	if err != nil {
+		return err
+	}
+	if connection.State == busy.ConnectionDisconnected || connection.Kind != c.Kind || connection.Resource != c.Resource {
+		return busy.Invalid("connection", "must be a live one of this provider and resource")
+	}
+	return nil
+}
+
+// Finish takes what a browser came back with. Its state is good once; a state
+// that is not, and a consent that was not given, are [busy.Violation]s that say
+// what to do. The tenant is the state's, and known even where the rest fails.
+func (s *Service) Finish(ctx context.Context, callback url.Values) (Connected, error) {
+	consent, err := s.Store.TakeConsent(ctx, callback.Get("state"), s.Now())
+	if errors.Is(err, busy.ErrNotFound) {
+		return Connected{}, busy.Invalid("state", "is not one that busyd waits for: it was used, or is older than ten minutes. Begin anew")
+	}
+	if err != nil {
+		return Connected{}, err
+	}
+	done := Connected{Tenant: consent.Tenant}
+	authorizer, ok := s.providers[consent.Kind].(providers.Authorizer)
+	if !ok {
+		return done, busy.Invalid("kind", "must be one that is connected by consent: "+s.kinds(isAuthorizer))
+	}
+	grant, err := authorizer.Authorize(ctx, providers.Consent{
+		Verifier: consent.Verifier, Redirect: s.Callback, Push: consent.Push,
+	}, callback)
+	if providers.FaultOf(err) == providers.AwaitingAdmin && !consent.Connection.IsZero() {
+		return done, errors.Join(err, s.Store.Await(ctx, consent.Tenant, consent.Connection, s.Now()))
+	}
+	if err != nil {
+		return done, fmt.Errorf("exchange the consent: %w", err)
+	}
+	account, err := authorizer.AccountOf(grant)
+	if err != nil {
+		return done, fmt.Errorf("find the account's name: %w", err)
+	}
+	if !consent.Connection.IsZero() {
+		done.Connection, err = s.reconnect(ctx, consent, grant, account)
+		return done, err
+	}
+	done.Connection, done.Calendars, err = s.create(ctx, consent.Tenant, busy.NewConnection{
+		Resource: consent.Resource, Kind: consent.Kind, Grant: grant, Account: account,
+	})
+	return done, err
+}
+
+// Password connects an account with a password. The login is verified against
+// the server before anything is stored.
+func (s *Service) Password(ctx context.Context, tenant busy.TenantID, resource busy.ResourceID, kind busy.Kind,
+	login providers.Login,
+) (Connected, error) {
+	connector, ok := s.providers[kind].(providers.Connector)
+	if !ok {
+		return Connected{}, busy.Invalid("kind", "must be one that is connected with a password: "+s.kinds(isConnector))
+	}
+	grant, err := connector.Connect(ctx, login)
+	if err != nil {
+		return Connected{}, err
+	}
+	done := Connected{Tenant: tenant}
+	done.Connection, done.Calendars, err = s.create(ctx, tenant, busy.NewConnection{Resource: resource, Kind: kind, Grant: grant})
+	return done, err
+}
+
+// create finds the account's calendars and stores all of it. The store makes the
+// first sync due.
+func (s *Service) create(ctx context.Context, tenant busy.TenantID, c busy.NewConnection) (busy.Connection, []busy.Calendar, error) {
+	session, err := s.providers[c.Kind].Open(ctx, providers.Account{Grant: c.Grant})
+	if err != nil {
+		return busy.Connection{}, nil, fmt.Errorf("open a session: %w", err)
+	}
+	found, err := session.Calendars(ctx)
+	if closer, ok := session.(io.Closer); ok {
+		_ = closer.Close()
+	}
+	if err != nil {
+		return busy.Connection{}, nil, fmt.Errorf("list the calendars: %w", err)
+	}
+	for _, calendar := range found {
+		c.Calendars = append(c.Calendars, busy.NewCalendar{
+			Remote: calendar.Remote, Name: calendar.Name, Zone: calendar.Zone, Selected: calendar.Blocking,
+		})
+	}
+	return s.Store.CreateConnection(ctx, tenant, c, s.Now())
+}
+
+// reconnect gives a connection the new grant, if it is for the same account.
+func (s *Service) reconnect(ctx context.Context, c busy.Consent, grant, account busy.Secret) (busy.Connection, error) {
+	was, err := s.Store.Account(ctx, c.Tenant, c.Connection)
+	if err != nil {
+		return busy.Connection{}, err
+	}
+	if string(was) != string(account) {
+		return busy.Connection{}, busy.Invalid("account", "must be the one that the connection reads: sign in to that one, or make a new connection")
+	}
+	if err := s.Store.ReplaceGrant(ctx, c.Tenant, c.Connection, grant, s.Now()); err != nil {
+		return busy.Connection{}, err
+	}
+	return s.Store.Connection(ctx, c.Tenant, c.Connection)
+}
+
+func isAuthorizer(p providers.Provider) bool { _, ok := p.(providers.Authorizer); return ok }
+func isConnector(p providers.Provider) bool  { _, ok := p.(providers.Connector); return ok }
+
+// kinds lists the configured providers of which is is true.
+func (s *Service) kinds(is func(providers.Provider) bool) string {
+	list := ""
+	for _, p := range s.Config.Providers {
+		if !is(p) {
+			continue
+		}
+		if list != "" {
+			list += ", "
+		}
+		list += string(p.Kind())
+	}
+	if list == "" {
+		return "none is configured"
+	}
+	return list
+}
