@@ -2,7 +2,17 @@ package storetest_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/busyd/busyd/store/storetest"
 )
@@ -23,5 +33,33 @@ func TestEachTestHasItsOwnDatabase(t *testing.T) {
 				t.Fatalf("calendar %+v, %v, want %+v", found, err, calendar)
 			}
 		})
+	}
+}
+
+const doomedEnv = "BUSYD_STORETEST_DOOMED"
+
+// A test process that panics, in whatever test, leaves neither server nor data.
+func TestAPanicLeavesNothingBehind(t *testing.T) {
+	if os.Getenv(doomedEnv) != "" {
+		config, err := pgx.ParseConfig(storetest.New(t).OwnerURL)
+		fmt.Println(err, "socket", config.Host)
+		panic("as planned")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestAPanicLeavesNothingBehind$")
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, storetest.URLEnv) }),
+		doomedEnv+"=1")
+	out, err := cmd.Output()
+	_, after, found := strings.Cut(string(out), "<nil> socket ")
+	if err == nil || !found {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	dir, _, _ := strings.Cut(after, "\n")
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is left", dir)
+		}
 	}
 }
