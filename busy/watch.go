@@ -13,6 +13,16 @@ type Watch struct {
 	Ended      bool // the provider says that it ended
 }
 
+// Lapse is what a callback says of the watch itself.
+type Lapse uint8
+
+// The lapses.
+const (
+	Lasts   Lapse = iota
+	Expires       // it must be prolonged now
+	Ended         // it is over: another must be made
+)
+
 // Farewell is what a provider still has to be told of a connection that is no
 // more.
 type Farewell struct {

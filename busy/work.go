@@ -51,6 +51,9 @@ type Work struct {
 	FullAt time.Time
 	// WantFull asks for a complete listing even if the cursor is good.
 	WantFull bool
+	// WatchedUntil is when the provider's promise to call back ends; zero: there is
+	// none.
+	WatchedUntil time.Time
 	// Wanted counts the requests for a sync up to this lease.
 	Wanted int64
 	// Suspicions counts readings in a row that a Suspicious or CalendarGone

@@ -29,7 +29,8 @@ type Account struct {
 	Renew func(ctx context.Context, f func(ctx context.Context, current busy.Secret) (busy.Secret, error)) (busy.Secret, error)
 }
 
-// Session reads the calendars of one account. One goroutine uses it at a time.
+// Session reads the calendars of one account. One goroutine uses it at a time. It
+// is closed after use if it is an io.Closer.
 type Session interface {
 	// Calendars lists the account's calendars that can hold events.
 	Calendars(ctx context.Context) ([]Calendar, error)
@@ -54,6 +55,9 @@ type Login struct {
 	URL      string // an address to start discovery at; may be empty if the username tells
 	Username string
 	Password busy.Secret
+	// Mailbox is the e-mail address of the mailbox to read, where it is not the
+	// user's own; empty, or the provider has none.
+	Mailbox string
 }
 
 // Calendar is one calendar of an account.

@@ -104,7 +104,7 @@ func TestPushMakesDueWhatItIsAbout(t *testing.T) {
 	r := begin(t)
 	id, token := r.watch()
 	must(t, r.Store.Release(ctx, r.work.Lease, busy.Release{Outcome: busy.OutcomeChanged, AsOf: now, DueAt: now.Add(time.Hour)}))
-	tasks, err := r.Store.Pushed(ctx, id, token, false, now)
+	tasks, err := r.Store.Pushed(ctx, id, token, busy.Lasts, now)
 	must(t, err)
 	if len(tasks) != 1 || tasks[0].Calendar != r.calendar.ID || tasks[0].Urgency != busy.UrgencyPushed {
 		t.Errorf("tasks %v", tasks)
@@ -120,20 +120,20 @@ func TestPushMakesDueWhatItIsAbout(t *testing.T) {
 	}{
 		"wrong token": {id, busy.Secret("x")}, "no token": {id, nil}, "wrong id": {id[:63] + "x", token}, "no id": {"", token},
 	} {
-		if _, err := r.Store.Pushed(ctx, c.id, c.token, true, now); !errors.Is(err, busy.ErrNotFound) {
+		if _, err := r.Store.Pushed(ctx, c.id, c.token, busy.Ended, now); !errors.Is(err, busy.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if watches, err := r.Store.Watches(ctx, r.tenant.ID, r.calendar.Connection); err != nil || len(watches) != 1 || watches[0].Ended {
 		t.Errorf("watches %v, %v", watches, err)
 	}
-	_, err = r.Store.Pushed(ctx, id, token, true, now)
+	_, err = r.Store.Pushed(ctx, id, token, busy.Ended, now)
 	must(t, err)
 	watches, err := r.Store.Watches(ctx, r.tenant.ID, r.calendar.Connection)
 	must(t, err)
 	want := []busy.Watch{{
 		ID: id, Connection: r.calendar.Connection, Calendar: r.calendar.ID, Handle: busy.Secret("handle"),
-		Expires: now.Add(time.Hour), Ended: true,
+		Expires: now, Ended: true,
 	}}
 	if diff := cmp.Diff(want, watches); diff != "" {
 		t.Error(diff)

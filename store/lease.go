@@ -26,6 +26,9 @@ func (s *Store) Take(ctx context.Context, t busy.Task, now time.Time, lease time
 			and k.tenant_id = $1
 		returning c.epoch, c.resource_id, c.connection_id, n.kind, coalesce(nullif(c.zone, ''), r.zone),
 			c.expanded_zone, c.full_at, c.want_full, c.wanted, c.suspicions,
+			(select max(w.expires_at) from watches w
+				where w.tenant_id = $1 and w.connection_id = c.connection_id and not w.ended
+					and (w.calendar_id = c.id or w.calendar_id is null)),
 			n.grant_sealed, c.remote_sealed, c.cursor_sealed, k.dek_id, k.kek_id, k.wrapped, ` + freshnessColumns
 	now = micros(now)
 	w := busy.Work{Lease: busy.Lease{Tenant: t.Tenant, Calendar: t.Calendar}}
@@ -33,7 +36,7 @@ func (s *Store) Take(ctx context.Context, t busy.Task, now time.Time, lease time
 	err := s.askOne(ctx, t.Tenant, query, []any{arg(t.Tenant), arg(t.Calendar), t.Epoch, now, micros(now.Add(lease))},
 		append(append([]any{
 			&w.Epoch, into(&w.Resource), into(&w.Connection), (*string)(&w.Kind), &w.Zone,
-			&w.Expanded, intoTime(&w.FullAt), &w.WantFull, &w.Wanted, &w.Suspicions,
+			&w.Expanded, intoTime(&w.FullAt), &w.WantFull, &w.Wanted, &w.Suspicions, intoTime(&w.WatchedUntil),
 			&sealed.grant, &sealed.remote, &sealed.cursor,
 		}, sealed.key.columns()...), freshnessInto(&w.Freshness)...)...)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -167,8 +167,8 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			return err
 		},
 		"TakeConsent":     func() error { _, err := s.TakeConsent(ctx, asTenant(t, theirs.state, me), now); return err },
-		"Pushed":          func() error { _, err := s.Pushed(ctx, theirs.watched, mine.token, false, now); return err },
-		"Pushed as ended": func() error { _, err := s.Pushed(ctx, mine.watched, theirs.token, true, now); return err },
+		"Pushed":          func() error { _, err := s.Pushed(ctx, theirs.watched, mine.token, busy.Lasts, now); return err },
+		"Pushed as ended": func() error { _, err := s.Pushed(ctx, mine.watched, theirs.token, busy.Ended, now); return err },
 		"Connection":      func() error { _, err := s.Connection(ctx, me, theirs.calendar.Connection); return err },
 		"ReplaceGrant":    func() error { return s.ReplaceGrant(ctx, me, theirs.calendar.Connection, busy.Secret("x"), now) },
 		"Disconnect":      func() error { return s.Disconnect(ctx, me, theirs.calendar.Connection, true, now) },

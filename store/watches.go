@@ -127,10 +127,10 @@ func (s *Store) SaveWatch(ctx context.Context, tenant busy.TenantID, w busy.Watc
 }
 
 // Pushed takes a callback in: the watch with the id, if the token is its, makes
-// its calendars due, and their tasks are returned. With lapses the watch itself
-// is over, or will be at once. ErrNotFound for a watch that there is not and for
+// its calendars due, and their tasks are returned. What lapses is noted for the run
+// that follows. ErrNotFound for a watch that there is not and for
 // a token that is wrong, which nobody can tell apart.
-func (s *Store) Pushed(ctx context.Context, id string, token busy.Secret, lapses bool, now time.Time) ([]busy.Task, error) {
+func (s *Store) Pushed(ctx context.Context, id string, token busy.Secret, lapse busy.Lapse, now time.Time) ([]busy.Task, error) {
 	tenant, watch, ok := parseWatchID(id)
 	if !ok {
 		return nil, failed("find the watch", busy.ErrNotFound)
@@ -150,8 +150,10 @@ func (s *Store) Pushed(ctx context.Context, id string, token busy.Secret, lapses
 		if err != nil {
 			return failed("find the watch", err)
 		}
-		if lapses {
-			if _, err := tx.Exec(ctx, `update watches set ended = true where tenant_id = $1 and id = $2`, arg(tenant), watch); err != nil {
+		if lapse != busy.Lasts {
+			if _, err := tx.Exec(ctx, `
+				update watches set ended = ended or $3, expires_at = least(expires_at, $4) where tenant_id = $1 and id = $2`,
+				arg(tenant), watch, lapse == busy.Ended, micros(now)); err != nil {
 				return failed("note that the watch ends", err)
 			}
 		}

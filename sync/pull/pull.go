@@ -26,6 +26,8 @@ type Store interface {
 	Held(ctx context.Context, l busy.Lease) (busy.Held, error)
 	Apply(ctx context.Context, l busy.Lease, p busy.Page, expand busy.Expand) (busy.Tally, error)
 	Release(ctx context.Context, l busy.Lease, r busy.Release) error
+	RenewGrant(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID,
+		f func(ctx context.Context, current busy.Secret) (busy.Secret, error)) (busy.Secret, error)
 }
 
 // Expander turns a series into the occurrences that touch a window; zone reads
@@ -42,6 +44,9 @@ type Config struct {
 	Now       func() time.Time
 	Random    *rand.Rand // jitter only; nil draws from the process's source; else runs must not be concurrent
 	Log       *slog.Logger
+	// Upkeep, if set, is called in a run that has read the calendar, with its
+	// session; see sync/push.
+	Upkeep func(ctx context.Context, work busy.Work, session providers.Session)
 	// Observe, if set, is told of each run that took a lease.
 	Observe func(Report)
 

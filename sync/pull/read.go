@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/busyd/busyd/busy"
@@ -32,9 +33,12 @@ func (r *run) read(ctx context.Context) error {
 	if !ok {
 		return &providers.Error{Fault: providers.Operator, Code: "unknown_provider"}
 	}
-	session, err := provider.Open(ctx, providers.Account{Grant: r.work.Grant})
+	session, err := provider.Open(ctx, providers.Account{Grant: r.work.Grant, Renew: r.renewGrant})
 	if err != nil {
 		return fmt.Errorf("open a session: %w", err)
+	}
+	if closer, ok := session.(io.Closer); ok {
+		defer func() { _ = closer.Close() }()
 	}
 
 	cursor := providers.Cursor(r.work.Cursor)
@@ -51,7 +55,14 @@ func (r *run) read(ctx context.Context) error {
 			return failed
 		}
 	}
+	if err == nil && r.Upkeep != nil {
+		r.Upkeep(ctx, r.work, session)
+	}
 	return err
+}
+
+func (r *run) renewGrant(ctx context.Context, f func(context.Context, busy.Secret) (busy.Secret, error)) (busy.Secret, error) {
+	return r.Store.RenewGrant(ctx, r.work.Tenant, r.work.Connection, f)
 }
 
 // wantsFull tells whether the run must list the calendar completely.
