@@ -224,6 +224,9 @@ func (x *expansion) emit(event int, start, end int64, allDay bool) {
 }
 
 func (x *expansion) sorted() []busy.Occurrence {
+	if len(x.out) == 0 {
+		return nil
+	}
 	compare := func(a, b busy.Occurrence) int {
 		return cmp.Or(a.Start.Compare(b.Start), a.End.Compare(b.End), cmp.Compare(a.Event, b.Event))
 	}
