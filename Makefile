@@ -32,7 +32,7 @@ test:
 	go test -race -timeout 20m -run '$(RUN)' $(PKG)
 
 bench:
-	@.ci/install postgresql redis radicale
+	@.ci/install postgresql redis radicale xandikos
 	go test -run '^$$' -bench '$(RUN)' -benchmem -timeout 60m $(PKG)
 
 lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT) $(BIN)/gofumpt-$(GOFUMPT)

@@ -45,7 +45,7 @@ func (c *client) listHome(ctx context.Context, home *url.URL) ([]calendar, error
 	_, err := c.ask(ctx, home, askCalendars, func(base *url.URL, a *answer) error {
 		at, err := resolve(base, a.href)
 		if err != nil {
-			return nil // what is at another site is another account's
+			return nil //nolint:nilerr // what is at another site is another account's
 		}
 		proven = proven || keyOf(at) == keyOf(base) && a.typed
 		if a.holdsEvents() {

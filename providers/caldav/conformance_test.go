@@ -39,7 +39,7 @@ type account struct {
 func newAccount(t *testing.T, rt http.RoundTripper, login providers.Login, calendar string) account {
 	t.Helper()
 	sent := &counting{next: rt}
-	provider := caldav.New(caldav.Config{HTTP: sent, Resolver: noDNS{}, PageObjects: 50, BatchObjects: 20})
+	provider := caldav.New(caldav.Config{HTTP: sent, Resolver: noDNS{}, PageObjects: 20, BatchObjects: 8})
 	grant, err := provider.Connect(context.Background(), login)
 	if err != nil {
 		t.Fatalf("connect: %v", err)

@@ -206,7 +206,9 @@ func TestConnectSaysWhatIsWrong(t *testing.T) {
 			w.WriteHeader(http.StatusMultiStatus)
 			_, _ = w.Write([]byte("<html><body>Sign in</body></html>"))
 		})), login: login(nil), field: "url", words: "CalDAV server"},
-		"redirect loop":    {hosts: everywhere(answers(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", 307) })), login: login(nil), field: "url", words: "CalDAV server"},
+		"redirect loop": {hosts: everywhere(answers(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path+"x", http.StatusTemporaryRedirect)
+		})), login: login(nil), field: "url", words: "CalDAV server"},
 		"redirect to evil": {hosts: hosts{"dav.fake.test": status(308, "Location", "https://evil.test/"), "evil.test": leak(t)}, login: login(nil), field: "url", words: "another site"},
 		"redirect to http": {hosts: hosts{"dav.fake.test": status(308, "Location", "http://www.fake.test/"), "www.fake.test": leak(t)}, login: login(nil), field: "url", words: "another site"},
 		"redirect nowhere": {hosts: everywhere(status(301)), login: login(nil), field: "url", words: "CalDAV server"},

@@ -94,7 +94,7 @@ func lookup(ctx context.Context, dns Resolver, domain string) (*url.URL, error) 
 	}
 	_, services, err := dns.LookupSRV(ctx, "caldavs", "tcp", domain)
 	if err != nil || len(services) == 0 || services[0].Target == "." {
-		return nil, nil
+		return nil, nil //nolint:nilerr // the next steps need no DNS
 	}
 	host := strings.TrimSuffix(services[0].Target, ".")
 	if !transport.SameSite(domain, host) {
@@ -106,7 +106,7 @@ func lookup(ctx context.Context, dns Resolver, domain string) (*url.URL, error) 
 	}
 	texts, err := dns.LookupTXT(ctx, "_caldavs._tcp."+domain)
 	if err != nil {
-		return at, nil // the record is optional
+		return at, nil //nolint:nilerr // the record is optional
 	}
 	for _, text := range texts {
 		if path, ok := strings.CutPrefix(text, "path="); ok && strings.HasPrefix(path, "/") {

@@ -14,21 +14,15 @@ import (
 // accounts that are [Breakable].
 func RunFaults(t *testing.T, h Harness) {
 	stories := map[string]func(*testing.T, *mirror){
-		"cursor expired": func(t *testing.T, m *mirror) { cursorExpired(t, m, breakable(t, m)) },
-		"revoked": func(t *testing.T, m *mirror) {
-			fails(t, m, Locked, providers.Revoked)
-		},
-		"refused once": func(t *testing.T, m *mirror) { refusedOnce(t, m, breakable(t, m)) },
-		"throttled": func(t *testing.T, m *mirror) {
-			if after := providers.AfterOf(fails(t, m, Busy, providers.Throttled)); after != 2*time.Minute {
-				t.Errorf("the pause is %v, the server asked for two minutes", after)
-			}
-		},
-		"down":            func(t *testing.T, m *mirror) { fails(t, m, Down, providers.Transient) },
-		"empty answers":   func(t *testing.T, m *mirror) { fails(t, m, Empty, providers.Transient) },
-		"cut-off answers": func(t *testing.T, m *mirror) { fails(t, m, CutOff, providers.Transient) },
-		"foreign answers": func(t *testing.T, m *mirror) { fails(t, m, Foreign, providers.Transient) },
-		"all missing":     func(t *testing.T, m *mirror) { fails(t, m, Missing, providers.Transient) },
+		"cursor expired":  func(t *testing.T, m *mirror) { cursorExpired(t, m, breakable(t, m)) },
+		"revoked":         failing(Locked, providers.Revoked, 0),
+		"refused once":    func(t *testing.T, m *mirror) { refusedOnce(t, m, breakable(t, m)) },
+		"throttled":       failing(Busy, providers.Throttled, 2*time.Minute),
+		"down":            failing(Down, providers.Transient, 0),
+		"empty answers":   failing(Empty, providers.Transient, 0),
+		"cut-off answers": failing(CutOff, providers.Transient, 0),
+		"foreign answers": failing(Foreign, providers.Transient, 0),
+		"all missing":     failing(Missing, providers.Transient, 0),
 		"calendar gone":   func(t *testing.T, m *mirror) { calendarGone(t, m, breakable(t, m)) },
 		"unreadable":      func(t *testing.T, m *mirror) { unreadable(t, m, breakable(t, m)) },
 		"dropped object":  func(t *testing.T, m *mirror) { droppedObject(t, m, breakable(t, m)) },
@@ -45,33 +39,32 @@ func breakable(t *testing.T, m *mirror) Breakable {
 	return b
 }
 
-// fails breaks the server for a poll and for a complete listing. Both must fail
-// in the way that the failure calls for, change nothing, and succeed afterwards.
-func fails(t *testing.T, m *mirror, f Failure, want providers.Fault) error {
-	t.Helper()
-	account := breakable(t, m)
-	account.Put(t, "a", standup())
-	account.Put(t, "b", standup())
-	m.sync(t)
-	account.Remove(t, "b")
-	var last error
-	for _, cursor := range []providers.Cursor{m.cursor, nil} {
-		account.Break(t, f)
-		err := m.from(t, cursor)
-		account.Heal(t)
-		if err == nil {
-			t.Fatalf("%s, and a sync from cursor %t succeeded", f, cursor != nil)
+// failing breaks the server for a poll and for a complete listing. Both must
+// fail in the way that the failure calls for, change nothing, and succeed
+// afterwards.
+func failing(f Failure, want providers.Fault, after time.Duration) func(*testing.T, *mirror) {
+	return func(t *testing.T, m *mirror) {
+		account := breakable(t, m)
+		account.Put(t, "a", standup())
+		account.Put(t, "b", standup())
+		m.sync(t)
+		account.Remove(t, "b")
+		for _, cursor := range []providers.Cursor{m.cursor, nil} {
+			account.Break(t, f)
+			err := m.from(t, cursor)
+			account.Heal(t)
+			if err == nil {
+				t.Fatalf("%s, and a sync from cursor %t succeeded", f, cursor != nil)
+			}
+			if got := providers.FaultOf(err); got != want || providers.AfterOf(err) != after {
+				t.Fatalf("%s: the fault is %v with a pause of %v, want %v and %v", f, got, providers.AfterOf(err), want, after)
+			}
+			noMarks(t, "error", err.Error())
+			m.expect(t, standupBusy, standupBusy)
 		}
-		if got := providers.FaultOf(err); got != want {
-			t.Fatalf("%s: the fault is %v, want %v", f, got, want)
-		}
-		noMarks(t, "error", err.Error())
-		m.expect(t, standupBusy, standupBusy)
-		last = err
+		m.sync(t)
+		m.expect(t, standupBusy)
 	}
-	m.sync(t)
-	m.expect(t, standupBusy)
-	return last
 }
 
 func cursorExpired(t *testing.T, m *mirror, account Breakable) {

@@ -159,7 +159,7 @@ func removed(t *testing.T, m *mirror) {
 
 // manyEntries are more than a page of any harness: a harness sets its provider's
 // page size to less.
-const manyEntries = 120
+const manyEntries = 45
 
 func many(t *testing.T, m *mirror) {
 	want := make([]string, 0, manyEntries)

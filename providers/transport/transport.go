@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -195,7 +196,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left < 0 {
 		return n - 1, &providers.Error{Code: CodeTooLarge, Err: errTooLarge}
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = classify(b.caller, err)
 	}
 	return n, err

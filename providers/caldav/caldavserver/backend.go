@@ -46,7 +46,7 @@ func newObject(data *ical.Calendar) (*object, error) {
 func (c *collection) tag() string {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(c.objects)) {
-		fmt.Fprintf(h, "%s\x00%s\x00", name, c.objects[name].etag)
+		h.Write([]byte(name + "\x00" + c.objects[name].etag + "\x00"))
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
