@@ -28,7 +28,8 @@ type Store interface {
 	Calendars(ctx context.Context, tenant busy.TenantID) ([]busy.Calendar, error)
 	Calendar(ctx context.Context, tenant busy.TenantID, id busy.CalendarID) (busy.Calendar, error)
 	Select(ctx context.Context, tenant busy.TenantID, id busy.CalendarID, selected bool, now time.Time) error
-	Disconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error
+	// FindTenant takes an id.
+	FindTenant(ctx context.Context, id string) (busy.Tenant, error)
 }
 
 // Syncer starts sync runs.
@@ -48,8 +49,9 @@ type Scope struct {
 
 // Config makes an API.
 type Config struct {
-	Store  Store
-	Syncer Syncer
+	Store    Store
+	Syncer   Syncer
+	Accounts Accounts
 	// StaleAfter is the age at which what was read of a calendar is stale.
 	StaleAfter time.Duration
 	// Timeout bounds a request; 0: 10 s.
@@ -63,6 +65,8 @@ type Config struct {
 	// Version stands in the OpenAPI document.
 	Version string
 
+	// Hooks answers the callbacks of providers, POST /hooks/{kind}, if set.
+	Hooks http.Handler
 	// Live, Ready and Metrics answer /livez, /readyz and /metrics where set.
 	Live, Ready, Metrics http.Handler
 	// Observe, if set, is called after each request with the route's pattern.
@@ -130,6 +134,10 @@ func (a *api) mount() {
 		if h != nil {
 			a.mux.Handle("GET "+path, h)
 		}
+	}
+	a.mux.HandleFunc("GET "+callbackPath, a.callback)
+	if a.Hooks != nil {
+		a.mux.Handle("POST /hooks/{kind}", a.Hooks)
 	}
 	a.mountPage()
 	a.mux.HandleFunc("/", a.unrouted)

@@ -85,11 +85,3 @@ func (a *api) selectCalendar(r *request) (any, error) {
 	}
 	return a.calendarItem(calendar, r.now), nil
 }
-
-func (a *api) disconnect(r *request) (any, error) {
-	id := idOf[busy.Connection](r.params)
-	if err := r.params.err(); err != nil {
-		return nil, err
-	}
-	return nil, a.Store.Disconnect(r.ctx, r.tenant, id, r.now)
-}

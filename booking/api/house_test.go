@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,8 @@ type tenant struct {
 	calendars   []busy.Calendar
 	blocks      map[busy.ResourceID][]busy.Block
 	resynced    []Scope
+
+	downgradedAt time.Time
 }
 
 const (
@@ -54,7 +57,7 @@ func newHouse(t testing.TB, change ...func(*Config)) *house {
 		h.tenants = append(h.tenants, h.newTenant(name))
 	}
 	c := Config{
-		Store: h, Syncer: h, StaleAfter: 30 * time.Minute, Version: "test",
+		Store: h, Syncer: h, Accounts: h, StaleAfter: 30 * time.Minute, Version: "test",
 		Log: h.logger(),
 		Now: func() time.Time { return h.now }, Random: h.random,
 	}
@@ -215,11 +218,57 @@ func (h *house) Select(_ context.Context, tenant busy.TenantID, id busy.Calendar
 	return busy.ErrNotFound
 }
 
-func (h *house) Disconnect(_ context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error {
+func (h *house) FindTenant(_ context.Context, id string) (busy.Tenant, error) {
+	for i, ten := range h.tenants {
+		if ten.id.String() == id {
+			return busy.Tenant{ID: ten.id, Name: []string{"one", "two"}[i], DowngradedAt: ten.downgradedAt}, h.err
+		}
+	}
+	return busy.Tenant{}, busy.ErrNotFound
+}
+
+func (h *house) Begin(_ context.Context, c busy.Consent) (string, error) {
+	for _, r := range h.tenant(c.Tenant).resources {
+		if r.ID == c.Resource {
+			return "https://provider.example/consent?state=s", h.err
+		}
+	}
+	return "", busy.ErrNotFound
+}
+
+func (h *house) Finish(_ context.Context, callback url.Values) (Connected, error) {
+	ten := h.tenants[0]
+	if callback.Get("state") != "good" {
+		return Connected{}, busy.Invalid("state", "is not one that busyd waits for")
+	}
+	c := ten.connections[0]
+	c.Kind = busy.Google
+	calendars := append([]busy.Calendar(nil), ten.calendars...)
+	calendars[1].Selected = false
+	return Connected{Connection: c, Calendars: calendars}, h.err
+}
+
+func (h *house) Connect(_ context.Context, tenant busy.TenantID, _ busy.ResourceID, _ busy.Kind, login Login) (Connected, error) {
+	if string(login.Password) != "right" {
+		return Connected{}, busy.Invalid("password", "is refused")
+	}
+	ten := h.tenant(tenant)
+	return Connected{Connection: ten.connections[0], Calendars: ten.calendars[:1]}, h.err
+}
+
+func (h *house) Downgrade(_ context.Context, tenant busy.TenantID, downgraded bool) error {
+	h.tenant(tenant).downgradedAt = time.Time{}
+	if downgraded {
+		h.tenant(tenant).downgradedAt = h.now
+	}
+	return h.err
+}
+
+func (h *house) Disconnect(_ context.Context, tenant busy.TenantID, id busy.ConnectionID) error {
 	for i, c := range h.tenant(tenant).connections {
 		if c.ID == id {
 			h.tenant(tenant).connections[i].State = busy.ConnectionDisconnected
-			h.tenant(tenant).connections[i].ChangedAt = now
+			h.tenant(tenant).connections[i].ChangedAt = h.now
 			return h.err
 		}
 	}

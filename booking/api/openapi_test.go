@@ -51,6 +51,9 @@ func specimens(h *house) map[string]specimen {
 		"listCalendars":   {"/v1/calendars?limit=1", readToken, ""},
 		"selectCalendar":  {"/v1/calendars/" + ten.calendars[0].ID.String(), adminToken, `{"selected":true}`},
 		"disconnect":      {"/v1/connections/" + ten.connections[0].ID.String(), adminToken, ""},
+		"connect":         {"/v1/connections", adminToken, `{"provider":"google","resource":"` + resource + `"}`},
+		"getTenant":       {"/v1/tenant", readToken, ""},
+		"changeTenant":    {"/v1/tenant", adminToken, `{"downgraded":true}`},
 		"getOpenAPI":      {"/v1/openapi.json", "", ""},
 	}
 }

@@ -35,10 +35,12 @@ var (
 	wrongMethod    = problem{"method_not_allowed", 405, "The route has no such method", "The Allow header names the methods it has."}
 	slowRequest    = problem{"request_timeout", 408, "The request took too long to arrive", "Send the body at once."}
 	notFresh       = problem{"not_fresh", 409, "Calendars are not fresh", "See resources for those that are not fresh, and why. Without stale=reject they would be treated as busy."}
+	awaitingAdmin  = problem{"awaiting_admin", 409, "The owner's organisation must consent first", "Ask its administrator to allow busyd to read calendars, and connect again."}
 	tooLarge       = problem{"body_too_large", 413, "The body is too large", "A body may have 65,536 bytes."}
 	wrongMedia     = problem{"unsupported_media_type", 415, "The body must be JSON", "Send Content-Type: application/json."}
 	tooManySlots   = problem{"too_many_slots", 422, "There are too many slots", "Ask for a shorter range, fewer resources or a longer interval: the slots of an answer may name 100,000 resources altogether."}
 	internal       = problem{"internal", 500, "Something went wrong here", "The cause is in busyd's log under the request id in instance."}
+	providerAway   = problem{"provider_unavailable", 502, "The calendar's provider cannot be asked", "Try again in a moment; nothing was stored."}
 	unavailable    = problem{"unavailable", 503, "Something that busyd needs is away", "Try again in a moment."}
 	timedOut       = problem{"timeout", 503, "The answer took too long", "Try again, or ask for less."}
 )
@@ -57,9 +59,14 @@ func problemOf(err error) problem {
 	var p problem
 	var large *http.MaxBytesError
 	var stale *booking.NotFresh
+	awaiting, provider := isProviderError(err)
 	switch {
 	case errors.As(err, &p):
 		return p
+	case awaiting:
+		return awaitingAdmin
+	case provider:
+		return providerAway
 	case errors.As(err, &large):
 		return tooLarge
 	case errors.As(err, &stale):

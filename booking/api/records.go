@@ -83,10 +83,17 @@ type connectionItem struct {
 	ID        string               `json:"id" format:"uuid"`
 	Resource  string               `json:"resource" format:"uuid"`
 	Provider  busy.Kind            `json:"provider" example:"caldav"`
-	State     busy.ConnectionState `json:"state" enum:"active,needs_reconnect,paused,disconnected"`
+	State     busy.ConnectionState `json:"state" enum:"active,needs_reconnect,awaiting_admin,paused,disconnected"`
 	Reason    string               `json:"reason,omitempty" doc:"A code for why it is not active."`
 	CreatedAt time.Time            `json:"created_at"`
 	ChangedAt time.Time            `json:"changed_at" doc:"When its state last changed."`
+}
+
+func connectionItemOf(c busy.Connection) connectionItem {
+	return connectionItem{
+		ID: c.ID.String(), Resource: c.Resource.String(), Provider: c.Kind, State: c.State, Reason: c.Reason,
+		CreatedAt: c.CreatedAt.UTC(), ChangedAt: c.ChangedAt.UTC(),
+	}
 }
 
 func (a *api) listConnections(r *request) (any, error) {
@@ -100,10 +107,7 @@ func (a *api) listConnections(r *request) (any, error) {
 	}
 	items := make([]connectionItem, len(all))
 	for i, c := range all {
-		items[i] = connectionItem{
-			ID: c.ID.String(), Resource: c.Resource.String(), Provider: c.Kind, State: c.State, Reason: c.Reason,
-			CreatedAt: c.CreatedAt.UTC(), ChangedAt: c.ChangedAt.UTC(),
-		}
+		items[i] = connectionItemOf(c)
 	}
 	var out connectionsAnswer
 	out.Connections, out.Next = page(items, func(i connectionItem) string { return i.ID }, after, limit)

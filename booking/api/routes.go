@@ -84,11 +84,21 @@ func routes() []route {
 			serve: (*api).listConnections,
 		},
 		{
+			method: http.MethodPost, path: "/v1/connections", id: "connect", scope: busy.ScopeAdmin,
+			summary: "Connect an account",
+			about: "With a provider that has OAuth, the answer is where to send the owner's browser; what follows happens " +
+				"there. With a login, the account is tried, its calendars are listed, and the first reading begins.",
+			body: connectBody{}, status: http.StatusCreated, answer: connectAnswer{},
+			problems: []problem{notFound, awaitingAdmin, providerAway},
+			serve:    (*api).connect,
+		},
+		{
 			method: http.MethodDelete, path: "/v1/connections/{id}", id: "disconnect", scope: busy.ScopeAdmin,
 			summary: "Disconnect an account",
-			about:   "Final: the credential is destroyed, and what was read of the account's calendars is removed.",
-			params:  []param{idParam},
-			status:  http.StatusNoContent, problems: []problem{notFound},
+			about: "Final: the credential is destroyed, what was read of the account's calendars is removed, and the grant " +
+				"is withdrawn at the provider where that is possible.",
+			params: []param{idParam},
+			status: http.StatusNoContent, problems: []problem{notFound},
 			serve: (*api).disconnect,
 		},
 		{
@@ -105,6 +115,19 @@ func routes() []route {
 			params:  []param{idParam}, body: selectBody{},
 			status: http.StatusOK, answer: calendarItem{}, problems: []problem{notFound},
 			serve: (*api).selectCalendar,
+		},
+		{
+			method: http.MethodGet, path: "/v1/tenant", id: "getTenant", scope: busy.ScopeRead,
+			summary: "The tenant that the key is of",
+			status:  http.StatusOK, answer: tenantAnswer{},
+			serve: (*api).getTenant,
+		},
+		{
+			method: http.MethodPatch, path: "/v1/tenant", id: "changeTenant", scope: busy.ScopeAdmin,
+			summary: "Take calendars out of the tenant's plan, or put them back",
+			about:   "Taking them out disconnects every account, as deleting each connection does.",
+			body:    tenantBody{}, status: http.StatusOK, answer: tenantAnswer{},
+			serve: (*api).changeTenant,
 		},
 	}
 }

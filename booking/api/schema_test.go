@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"math"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -116,7 +117,8 @@ func formatted(format, text string) bool {
 		_, err := busy.ParseID[struct{}](text)
 		return err == nil
 	case "uri":
-		return strings.HasPrefix(text, "urn:")
+		address, err := url.Parse(text)
+		return err == nil && address.IsAbs()
 	default:
 		return false
 	}

@@ -48,7 +48,7 @@ func newGround(t *testing.T) *ground {
 	t.Helper()
 	env := storetest.New(t)
 	handler, err := New(Config{
-		Store: env.Store, Syncer: syncs{env.Store}, StaleAfter: 30 * time.Minute, Version: "test",
+		Store: env.Store, Syncer: syncs{env.Store}, Accounts: newAccounts(env.Store), StaleAfter: 30 * time.Minute, Version: "test",
 		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return moment },
 	})
 	if err != nil {

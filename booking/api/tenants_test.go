@@ -45,6 +45,9 @@ func (p party) calls() map[string][]specimen {
 		"listConnections": {{target: "/v1/connections"}},
 		"listCalendars":   {{target: "/v1/calendars"}},
 		"selectCalendar":  {{target: "/v1/calendars/" + p.calendar, body: `{"selected":false}`}},
+		"connect":         {{target: "/v1/connections", body: `{"provider":"google","resource":"` + p.resource + `"}`}},
+		"getTenant":       {{target: "/v1/tenant"}},
+		"changeTenant":    {{target: "/v1/tenant", body: `{"downgraded":false}`}},
 		"disconnect":      {{target: "/v1/connections/" + p.connection}},
 	}
 }

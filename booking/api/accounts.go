@@ -1,0 +1,163 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+
+	"github.com/busyd/busyd/busy"
+)
+
+// Accounts connects and disconnects accounts at providers. Its errors are a
+// [busy.Violation] for what the caller can mend, busy.ErrNotFound for an id that
+// is not the tenant's, and a [ProviderError].
+type Accounts interface {
+	// Begin returns the address at which the owner consents.
+	Begin(ctx context.Context, c busy.Consent) (authorizationURL string, err error)
+	// Finish takes what the owner's browser came back with.
+	Finish(ctx context.Context, callback url.Values) (Connected, error)
+	// Connect connects an account with a password, after it was tried.
+	Connect(ctx context.Context, tenant busy.TenantID, resource busy.ResourceID, kind busy.Kind, login Login) (Connected, error)
+	// Disconnect is final.
+	Disconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID) error
+	// Downgrade takes calendars out of the tenant's plan, or puts them back.
+	Downgrade(ctx context.Context, tenant busy.TenantID, downgraded bool) error
+}
+
+// Login is what an account is connected with that has a password.
+type Login struct {
+	URL      string
+	Username string
+	Password busy.Secret
+	Mailbox  string // to read, where it is not the user's own
+}
+
+// Connected is an account that was connected.
+type Connected struct {
+	Connection busy.Connection
+	Calendars  []busy.Calendar // nil after a reconnect
+}
+
+// ProviderError says that a provider could not be asked, or will not answer yet.
+type ProviderError struct {
+	AwaitingAdmin bool // the owner's organisation must consent
+	Err           error
+}
+
+func (e *ProviderError) Error() string { return "the provider: " + e.Err.Error() }
+
+func (e *ProviderError) Unwrap() error { return e.Err }
+
+type connectBody struct {
+	Provider   busy.Kind  `json:"provider" example:"google" doc:"The kind of calendar."`
+	Resource   string     `json:"resource" format:"uuid" doc:"Whose time the calendars block."`
+	Connection *string    `json:"connection,omitempty" format:"uuid" doc:"To reconnect this one. It keeps its id and its calendars."`
+	Push       bool       `json:"push,omitempty" doc:"Ask for what being told of changes takes, where a provider wants more for that."`
+	Login      *loginBody `json:"login,omitempty" doc:"For providers without OAuth."`
+}
+
+type loginBody struct {
+	URL      string `json:"url,omitempty" doc:"Where to begin looking for the calendars."`
+	Username string `json:"username"`
+	Password string `json:"password" doc:"An app-specific password where the provider has them. It is stored sealed, and never shown."`
+	Mailbox  string `json:"mailbox,omitempty" doc:"With Exchange: the e-mail address of the mailbox to read, where it is not the user's own."`
+}
+
+type connectAnswer struct {
+	AuthorizationURL *string         `json:"authorization_url,omitempty" format:"uri" doc:"Send the owner's browser here, within ten minutes."`
+	Connection       *connectionItem `json:"connection,omitempty" doc:"With login: what was connected."`
+	Calendars        []calendarItem  `json:"calendars,omitempty" nullable:"false" doc:"With login: the calendars that were found."`
+}
+
+func (a *api) connect(r *request) (any, error) {
+	if err := r.params.err(); err != nil {
+		return nil, err
+	}
+	var body connectBody
+	if err := decode(r.body, &body); err != nil {
+		return nil, err
+	}
+	consent, err := body.consent(r.tenant)
+	if err != nil {
+		return nil, err
+	}
+	if body.Login == nil {
+		return a.begin(r, consent)
+	}
+	if err := a.owns(r, consent.Resource); err != nil {
+		return nil, err
+	}
+	done, err := a.Accounts.Connect(r.ctx, r.tenant, consent.Resource, body.Provider, Login{
+		URL: body.Login.URL, Username: body.Login.Username, Password: busy.Secret(body.Login.Password),
+		Mailbox: body.Login.Mailbox,
+	})
+	if err != nil {
+		return nil, err
+	}
+	item := connectionItemOf(done.Connection)
+	answer := connectAnswer{Connection: &item}
+	for _, c := range done.Calendars {
+		answer.Calendars = append(answer.Calendars, a.calendarItem(c, r.now))
+	}
+	return answer, nil
+}
+
+func (a *api) begin(r *request, c busy.Consent) (any, error) {
+	address, err := a.Accounts.Begin(r.ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return connectAnswer{AuthorizationURL: &address}, nil
+}
+
+// owns is busy.ErrNotFound if the tenant has no such resource: no provider is
+// asked for a stranger.
+func (a *api) owns(r *request, id busy.ResourceID) error {
+	all, err := a.Store.Resources(r.ctx, r.tenant)
+	if err == nil && !slices.ContainsFunc(all, func(res busy.Resource) bool { return res.ID == id }) {
+		err = busy.ErrNotFound
+	}
+	return err
+}
+
+func (b connectBody) consent(tenant busy.TenantID) (busy.Consent, error) {
+	c := busy.Consent{Tenant: tenant, Kind: b.Provider, Push: b.Push}
+	var wrong violations
+	var err error
+	if b.Provider == "" {
+		wrong = append(wrong, violation{"provider", "is required, such as google or caldav"})
+	}
+	if c.Resource, err = busy.ParseID[busy.Resource](b.Resource); err != nil {
+		wrong = append(wrong, violation{"resource", uuidForm})
+	}
+	if b.Connection != nil {
+		if c.Connection, err = busy.ParseID[busy.Connection](*b.Connection); err != nil {
+			wrong = append(wrong, violation{"connection", uuidForm})
+		}
+	}
+	if b.Login != nil && b.Connection != nil {
+		wrong = append(wrong, violation{"login", "must not be given together with connection"})
+	}
+	if b.Login != nil && (b.Login.Username == "" || b.Login.Password == "") {
+		wrong = append(wrong, violation{"login", "must have a username and a password"})
+	}
+	if len(wrong) > 0 {
+		return busy.Consent{}, wrong
+	}
+	return c, nil
+}
+
+func (a *api) disconnect(r *request) (any, error) {
+	id := idOf[busy.Connection](r.params)
+	if err := r.params.err(); err != nil {
+		return nil, err
+	}
+	return nil, a.Accounts.Disconnect(r.ctx, r.tenant, id)
+}
+
+func isProviderError(err error) (awaitingAdmin, ok bool) {
+	var e *ProviderError
+	ok = errors.As(err, &e)
+	return ok && e.AwaitingAdmin, ok
+}
