@@ -2,6 +2,7 @@ package pull_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -85,4 +86,39 @@ func (s *countedStore) Release(ctx context.Context, l busy.Lease, r busy.Release
 		s.atRelease()
 	}
 	return s.Store.Release(ctx, l, r)
+}
+
+// TestBackoffKeepsToTheLongestInterval: however many runs have failed, and though
+// it be the first, the next is no further away than the longest interval and its
+// jitter.
+func TestBackoffKeepsToTheLongestInterval(t *testing.T) {
+	const longest = 2 * time.Second
+	now := storetest.Now
+	for failures := range 20 {
+		s := &failingStore{failures: failures}
+		runner := pull.New(pull.Config{
+			Store: s, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
+			Lease: simLease, PollMin: time.Second, PollMax: longest, FullEvery: time.Hour, Horizon: simHorizon,
+		})
+		must(t, runner.Run(context.Background(), busy.Task{}))
+		if next := s.released.DueAt.Sub(now); next <= 0 || next > longest*5/4 {
+			t.Errorf("after %d failures the next run is %v away", failures+1, next)
+		}
+	}
+}
+
+// failingStore hands out work that cannot be done.
+type failingStore struct {
+	pull.Store
+	failures int
+	released busy.Release
+}
+
+func (s *failingStore) Take(context.Context, busy.Task, time.Time, time.Duration) (busy.Work, error) {
+	return busy.Work{Zone: "Mars/Olympus", Freshness: busy.Freshness{Failures: s.failures}}, nil
+}
+
+func (s *failingStore) Release(_ context.Context, _ busy.Lease, r busy.Release) error {
+	s.released = r
+	return nil
 }

@@ -104,11 +104,9 @@ func (r *run) interval(changed time.Time) time.Duration {
 
 // backoff doubles with each failure in a row, up to the longest poll interval.
 func (r *run) backoff() time.Duration {
-	d := firstBackoff
+	d := min(firstBackoff, r.PollMax)
 	for range min(r.work.Failures, 16) {
-		if d *= 2; d >= r.PollMax {
-			return r.PollMax
-		}
+		d = min(2*d, r.PollMax)
 	}
 	return d
 }
