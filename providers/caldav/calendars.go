@@ -47,7 +47,8 @@ func (c *client) listHome(ctx context.Context, home *url.URL) ([]calendar, error
 		if err != nil {
 			return nil //nolint:nilerr // what is at another site is another account's
 		}
-		proven = proven || keyOf(at) == keyOf(base) && a.typed
+		// Servers with aliases answer for the home-set under another name.
+		proven = proven || a.types&isCollection != 0
 		if a.holdsEvents() {
 			found = append(found, calendarOf(asCollection(at), a.props))
 		}

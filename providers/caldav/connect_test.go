@@ -275,6 +275,15 @@ func TestConnectLeavesPassingFailuresAlone(t *testing.T) {
 	}
 }
 
+// Servers lock accounts after a few wrong passwords.
+func TestConnectTriesAPasswordOnce(t *testing.T) {
+	server := fakeServer(caldavfake.Options{})
+	_, err := connect(server.Transport(), dns{}, providers.Login{URL: server.URL(), Username: "alice@fake.test", Password: busy.Secret("wrong")})
+	if err == nil || len(server.Requests()) != 1 {
+		t.Fatalf("%d requests, %v", len(server.Requests()), err)
+	}
+}
+
 // A redirection must not lose the method, the body, the depth or the credential.
 func TestRedirectsKeepTheRequest(t *testing.T) {
 	server := fakeServer(caldavfake.Options{})

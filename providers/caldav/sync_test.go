@@ -37,7 +37,10 @@ func openWith(t *testing.T, server *caldavfake.Server, c caldav.Config) provider
 	if c.InFlight == 0 {
 		c.InFlight = 1
 	}
-	c.Resolver, c.PageObjects, c.BatchObjects = noDNS{}, 10, 4
+	if c.PageObjects == 0 {
+		c.PageObjects = 10
+	}
+	c.Resolver, c.BatchObjects = noDNS{}, 4
 	provider := caldav.New(c)
 	grant, err := provider.Connect(context.Background(), providers.Login{URL: server.URL(), Username: username, Password: busy.Secret(password)})
 	if err != nil {
@@ -251,6 +254,48 @@ func TestObjectsThatGoWhileTheyAreFetched(t *testing.T) {
 	page := changes(t, session, server, nil)
 	if subjects(page) != "a" || len(page.Gone) != 1 || len(page.Unreadable) > 0 {
 		t.Fatalf("page: %+v", page.Change)
+	}
+	if got := requests(server); got != "PROPFIND 0, PROPFIND 1, calendar-multiget 1" {
+		t.Errorf("requests: %s", got)
+	}
+}
+
+// Servers that answer nothing about most objects, or fail over each, are broken.
+func TestServersThatCannotBeBelieved(t *testing.T) {
+	for name, fault := range map[string]caldavfake.Fault{
+		"leaves out many": caldavfake.Omit("n"),
+		"fails over each": caldavfake.Status(500),
+	} {
+		server := fakeServer(caldavfake.Options{})
+		for i := range 30 {
+			put(server, fmt.Sprintf("n%02d", i))
+		}
+		session := openWith(t, server, caldav.Config{PageObjects: 30})
+		server.FailNext(fault.On("calendar-multiget").Times(-1))
+		_, err := session.Changes(context.Background(), queryOf(server, nil))
+		if providers.CodeOf(err) != "broken_answers" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if sent := len(server.Requests()); sent > 20 {
+			t.Errorf("%s: %d requests were spent on it", name, sent)
+		}
+	}
+}
+
+// A server that writes one etag in two ways has not changed the object.
+func TestInconsistentETags(t *testing.T) {
+	server := fakeServer(caldavfake.Options{NoTokens: true, NoTags: true, ETags: caldavfake.Weak})
+	put(server, "a")
+	session := open(t, server)
+	server.FailNext(caldavfake.Edit("strong", func(body string) string {
+		return strings.ReplaceAll(body, "W/&#34;r1&#34;", "r1")
+	}).On("calendar-multiget"))
+	held := changes(t, session, server, nil).Events[0].Version
+	q := queryOf(server, nil)
+	q.Version = func(string) (string, bool) { return held, true }
+	page, err := session.Changes(context.Background(), q)
+	if err != nil || len(page.Same) != 1 {
+		t.Fatalf("page: %+v, %v", page, err)
 	}
 }
 
@@ -491,6 +536,10 @@ func TestAPageThatWasNotWrittenComesAgain(t *testing.T) {
 		t.Fatalf("first %s, again %s", subjects(first), subjects(again))
 	}
 	second := changes(t, session, server, again.Cursor)
+	if lost := changes(t, session, server, again.Cursor); subjects(lost) != subjects(first) {
+		t.Fatalf("a cursor from before brings %s", subjects(lost))
+	}
+	second = changes(t, session, server, again.Cursor)
 	server.FailNext(caldavfake.Status(503).On("calendar-multiget"))
 	if _, err := session.Changes(context.Background(), queryOf(server, second.Cursor)); providers.FaultOf(err) != providers.Throttled {
 		t.Fatalf("error: %v", err)
@@ -530,6 +579,24 @@ func TestCalendarsThatMoveToAnotherHost(t *testing.T) {
 	}
 }
 
+// without renames a property in the answers to PROPFIND.
+func without(property string) caldavfake.Fault {
+	return caldavfake.Edit("without "+property, func(body string) string {
+		return strings.ReplaceAll(body, property, "other")
+	}).On("PROPFIND")
+}
+
+func TestListingCalendarsNeedsProof(t *testing.T) {
+	server := fakeServer(caldavfake.Options{})
+	session := open(t, server)
+	for _, fault := range []caldavfake.Fault{caldavfake.Empty(), caldavfake.CutOff(0.9), caldavfake.Status(500)} {
+		server.FailNext(fault)
+		if found, err := session.Calendars(context.Background()); err == nil {
+			t.Errorf("%v: %d calendars", fault, len(found))
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		faults []caldavfake.Fault
@@ -544,6 +611,7 @@ func TestRefusals(t *testing.T) {
 		"not found, though listed":  {[]caldavfake.Fault{caldavfake.Status(404)}, providers.Transient},
 		"not found, nor the user":   {[]caldavfake.Fault{caldavfake.Status(404).Times(3)}, providers.Transient},
 		"not found, then refused":   {[]caldavfake.Fault{caldavfake.Status(404), caldavfake.Status(401).Times(2)}, providers.Revoked},
+		"not found, no homes":       {[]caldavfake.Fault{caldavfake.Status(404), without("calendar-home-set").Times(5)}, providers.Transient},
 		"found empty":               {[]caldavfake.Fault{caldavfake.Status(404), caldavfake.Empty().Times(3)}, providers.Transient},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -622,19 +690,14 @@ func (c *crowd) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestRequestsAtOnce(t *testing.T) {
-	for host, want := range map[string]int{"dav.fake.test": 2, "caldav.icloud.com": 1} {
-		server := fakeServer(caldavfake.Options{Host: host})
-		for i := range 8 {
-			put(server, fmt.Sprintf("n%d", i))
-		}
-		rt := &crowd{next: server.Transport(), want: want, open: make(chan struct{})}
-		if want == 1 {
-			rt.full.Do(func() { close(rt.open) })
-		}
-		session := openWith(t, server, caldav.Config{HTTP: rt, InFlight: 2})
-		changes(t, session, server, nil)
-		if rt.most != want {
-			t.Errorf("%s: %d requests at once, want %d", host, rt.most, want)
-		}
+	server := fakeServer(caldavfake.Options{})
+	for i := range 16 {
+		put(server, fmt.Sprintf("n%02d", i))
+	}
+	rt := &crowd{next: server.Transport(), want: 2, open: make(chan struct{})}
+	session := openWith(t, server, caldav.Config{HTTP: rt, InFlight: 2, PageObjects: 16})
+	changes(t, session, server, nil)
+	if rt.most != 2 {
+		t.Errorf("%d requests at once, want 2", rt.most)
 	}
 }
