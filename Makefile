@@ -25,7 +25,7 @@ run: build
 	@exec bin/busyd dev $(ARGS)
 
 build:
-	@go build -o bin/busyd ./cmd/busyd
+	@CGO_ENABLED=0 go build -trimpath -o bin/busyd ./cmd/busyd
 
 test:
 	@.ci/install compiler postgresql redis radicale xandikos chromium
