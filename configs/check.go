@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,15 @@ func (c Config) check() (problems []error) {
 	}
 	_, _, err := net.SplitHostPort(c.Listen)
 	wrong(err != nil, "listen", "must be host:port, such as 127.0.0.1:8080 or :8080")
+	wrong(c.PublicURL != "" && !isOrigin(c.PublicURL), "public_url", "must be an address without a path, such as https://busyd.example.com")
+	for _, app := range []struct {
+		key, id string
+		secret  busy.Secret
+	}{{"google", c.Google.ClientID, c.Google.ClientSecret}, {"microsoft", c.Microsoft.ClientID, c.Microsoft.ClientSecret}} {
+		wrong((app.id == "") != (len(app.secret) == 0), app.key+".client_secret", "must be given together with "+app.key+".client_id")
+		wrong(app.id != "" && c.PublicURL == "", "public_url", "must be given with "+app.key+".client_id: owners come back to it")
+	}
+	wrong(c.Microsoft.Tenant == "", "microsoft.tenant", "must be common, organizations, consumers, or an organisation's id")
 	wrong(len(c.Roles) == 0, "roles", "must hold at least one of api, worker, sweep")
 	for _, r := range c.Roles {
 		wrong(!slices.Contains([]string{RoleAPI, RoleWorker, RoleSweep}, r), "roles", "must be of api, worker, sweep")
@@ -43,6 +53,11 @@ func (c Config) check() (problems []error) {
 		wrong(err != nil, "master_key", masterKeyForm)
 	}
 	return problems
+}
+
+func isOrigin(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.Path == "" && u.RawQuery == "" && u.User == nil
 }
 
 const masterKeyForm = "must be 32 bytes in base64, several separated by commas, the one to seal with first; make one with: openssl rand -base64 32"

@@ -27,6 +27,9 @@ type Config struct {
 
 	// Listen is the address of the API, the page and the metrics.
 	Listen string `yaml:"listen"`
+	// PublicURL is where owners' browsers and providers reach Listen; empty: they
+	// cannot, and accounts are connected with passwords only.
+	PublicURL string `yaml:"public_url"`
 	// Roles of this process: api, worker, sweep.
 	Roles []string `yaml:"roles"`
 	// ShutdownTimeout bounds the whole orderly stop.
@@ -38,7 +41,11 @@ type Config struct {
 	Sync     Sync     `yaml:"sync"`
 	Sweep    Sweep    `yaml:"sweep"`
 	Network  Network  `yaml:"network"`
-	Log      Log      `yaml:"log"`
+
+	Google    Google    `yaml:"google"`
+	Microsoft Microsoft `yaml:"microsoft"`
+
+	Log Log `yaml:"log"`
 }
 
 // Database holds what the URL does not say.
@@ -84,6 +91,21 @@ type Network struct {
 	Allow []netip.Prefix `yaml:"allow"`
 }
 
+// Google is busyd's registration with Google.
+type Google struct {
+	ClientID     string      `yaml:"client_id"` // empty: Google's accounts cannot be connected
+	ClientSecret busy.Secret `yaml:"client_secret"`
+}
+
+// Microsoft is busyd's registration with Microsoft.
+type Microsoft struct {
+	ClientID     string      `yaml:"client_id"` // empty: Microsoft's accounts cannot be connected
+	ClientSecret busy.Secret `yaml:"client_secret"`
+	// Tenant says whose accounts: common, organizations, consumers, or one
+	// organisation's id.
+	Tenant string `yaml:"tenant"`
+}
+
 // Log configures the log, which goes to standard error.
 type Log struct {
 	Level slog.Level `yaml:"level"`
@@ -108,8 +130,9 @@ func Default() Config {
 			Horizon:   400 * 24 * time.Hour,
 			Lease:     25 * time.Second,
 		},
-		Sweep: Sweep{Interval: time.Second},
-		Log:   Log{Level: slog.LevelInfo, Format: "json"},
+		Sweep:     Sweep{Interval: time.Second},
+		Microsoft: Microsoft{Tenant: "common"},
+		Log:       Log{Level: slog.LevelInfo, Format: "json"},
 	}
 }
 

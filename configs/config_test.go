@@ -84,6 +84,8 @@ func TestEnvironmentWins(t *testing.T) {
 		"api.cors_origins": "https://a.example,https://b.example", "api.stale_after": "2h", "worker.concurrency": "3",
 		"sync.poll_min": "2m", "sync.poll_max": "20m", "sync.full_every": "2d", "sync.horizon": "90d", "sync.lease": "30s",
 		"sweep.interval": "2s", "network.allow": "10.0.0.0/8,fd00::/8", "log.level": "debug", "log.format": "text",
+		"public_url": "https://busyd.example", "google.client_id": "g", "google.client_secret": "gs",
+		"microsoft.client_id": "m", "microsoft.client_secret": "ms", "microsoft.tenant": "organizations",
 	}
 	var environ []string
 	for key, value := range values {

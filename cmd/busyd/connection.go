@@ -1,10 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -13,8 +13,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/busyd/busyd/busy"
-	"github.com/busyd/busyd/configs"
 	"github.com/busyd/busyd/providers"
+	"github.com/busyd/busyd/sync/connect"
 )
 
 func newConnectionCommand(a *app) *cobra.Command {
@@ -78,32 +78,32 @@ func readSmall(r io.Reader) ([]byte, error) {
 	return content, err
 }
 
-// account is what was found at a provider.
-type account struct {
-	grant     busy.Secret
-	calendars []providers.Calendar
+// verify signs in at the provider, to find out whether a login is good.
+func (s *session) verify(kind busy.Kind, login providers.Login) (busy.Secret, error) {
+	for _, p := range newProviders(s.config, nil) {
+		if connector, ok := p.(providers.Connector); ok && p.Kind() == kind {
+			grant, err := connector.Connect(s, login)
+			return grant, notConnected(err)
+		}
+	}
+	return nil, fmt.Errorf("no provider %s connects with a password", kind)
 }
 
-// verify signs in at the provider and lists the account's calendars. Nothing is
-// stored.
-func verify(ctx context.Context, c configs.Config, kind busy.Kind, login providers.Login) (account, error) {
-	for _, p := range newProviders(c, nil) {
-		connector, ok := p.(providers.Connector)
-		if !ok || p.Kind() != kind {
-			continue
-		}
-		grant, err := connector.Connect(ctx, login)
-		if err != nil {
-			return account{}, notConnected(err)
-		}
-		session, err := p.Open(ctx, providers.Account{Grant: grant})
-		if err != nil {
-			return account{}, notConnected(err)
-		}
-		calendars, err := session.Calendars(ctx)
-		return account{grant, calendars}, notConnected(err)
+// accounts connects and disconnects.
+func (s *session) accounts() *connect.Service {
+	return newConnect(s.config, s.store, newProviders(s.config, nil), slog.New(slog.DiscardHandler))
+}
+
+// parting is what is left to an account's owner.
+func parting(kind busy.Kind) string {
+	switch kind {
+	case busy.CalDAV, busy.Exchange:
+		return " Remove the app password at the provider too, or change the password."
+	case busy.Graph:
+		return " Microsoft keeps the consent until the owner removes it: https://myapps.microsoft.com."
+	default:
+		return ""
 	}
-	return account{}, fmt.Errorf("no provider %s connects with a password", kind)
 }
 
 // notConnected words an error at a provider. One of the login begins with the
@@ -121,15 +121,11 @@ func notConnected(err error) error {
 
 // connect verifies a login, stores the account and has it read at once.
 func (s *session) connect(kind busy.Kind, resource busy.ResourceID, login providers.Login) (busy.Connection, []busy.Calendar, error) {
-	found, err := verify(s, s.config, kind, login)
-	if err != nil {
-		return busy.Connection{}, nil, err
+	done, err := s.accounts().Password(s, s.tenant.ID, resource, kind, login)
+	if failure := (*providers.Error)(nil); errors.As(err, &failure) || errors.Is(err, busy.ErrInvalid) {
+		err = notConnected(err)
 	}
-	fresh := busy.NewConnection{Resource: resource, Kind: kind, Grant: found.grant}
-	for _, c := range found.calendars {
-		fresh.Calendars = append(fresh.Calendars, busy.NewCalendar{Remote: c.Remote, Name: c.Name, Zone: c.Zone, Selected: c.Blocking})
-	}
-	return s.store.CreateConnection(s, s.tenant.ID, fresh, s.app.now())
+	return done.Connection, done.Calendars, err
 }
 
 func newConnectionAddCommand(a *app) *cobra.Command {
@@ -301,11 +297,11 @@ func newConnectionReconnectCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				found, err := verify(s, s.config, connection.Kind, login)
+				grant, err := s.verify(connection.Kind, login)
 				if err != nil {
 					return err
 				}
-				if err := s.store.ReplaceGrant(s, s.tenant.ID, connection.ID, found.grant, a.now()); err != nil {
+				if err := s.store.ReplaceGrant(s, s.tenant.ID, connection.ID, grant, a.now()); err != nil {
 					if errors.Is(err, busy.ErrNotFound) {
 						return usage(errors.New("the connection is disconnected, which is final: add it anew with `busyd connection add`"))
 					}
@@ -340,11 +336,11 @@ func newConnectionDisconnectCommand(a *app) *cobra.Command {
 						return err
 					}
 				}
-				if err := s.store.Disconnect(s, s.tenant.ID, connection.ID, false, a.now()); err != nil {
+				if err := s.accounts().Disconnect(s, s.tenant.ID, connection.ID); err != nil {
 					return err
 				}
 				return a.show(cmd, map[string]busy.ConnectionID{"disconnected": connection.ID}, func(w io.Writer) {
-					say(w, "Disconnected %s. Nothing of it is kept; remove the app password at the provider too.", connection.ID)
+					say(w, "Disconnected %s. Nothing of it is kept.%s", connection.ID, parting(connection.Kind))
 				})
 			})
 		},

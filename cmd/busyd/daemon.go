@@ -8,15 +8,18 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/busyd/busyd/booking/api"
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/configs"
-	"github.com/busyd/busyd/providers/transport"
+	"github.com/busyd/busyd/providers"
 	"github.com/busyd/busyd/queue"
 	"github.com/busyd/busyd/store"
+	"github.com/busyd/busyd/sync/connect"
 	"github.com/busyd/busyd/sync/pull"
+	"github.com/busyd/busyd/sync/push"
 	"github.com/busyd/busyd/sync/recur"
 )
 
@@ -35,6 +38,9 @@ type daemon struct {
 	redis   queue.Redis
 	queue   *queue.Client
 	metrics *metrics
+
+	providers []providers.Provider // as in newProviders, unless set before
+	connect   *connect.Service
 }
 
 // run works until ctx is done or a part cannot go on, and then stops in order.
@@ -56,6 +62,10 @@ func (d *daemon) run(ctx context.Context) error {
 	})
 	if d.config.HasRole(configs.RoleSweep) {
 		parts.start("sweep", d.sweep)
+		parts.start("farewells", func(ctx context.Context) error {
+			d.connect.Run(ctx)
+			return nil
+		})
 	}
 	if d.config.HasRole(configs.RoleWorker) {
 		parts.start("worker", d.work)
@@ -98,6 +108,10 @@ func (d *daemon) open(ctx context.Context) (err error) {
 	}
 	d.queue = queue.NewClient(d.redis, time.Now)
 	d.metrics = newMetrics(d.store, d.queue, d.log)
+	if d.providers == nil {
+		d.providers = newProviders(d.config, d.metrics.observeCall)
+	}
+	d.connect = newConnect(d.config, d.store, d.providers, d.log)
 	return nil
 }
 
@@ -133,8 +147,10 @@ func (d *daemon) handler() (http.Handler, error) {
 		return mux, nil
 	}
 	return api.New(api.Config{
-		Store:      apiStore{d.store},
+		Store:      d.store,
 		Syncer:     &syncer{d.store, d.queue, d.log},
+		Accounts:   &accounts{d.connect, d.hint},
+		Hooks:      d.hooks(),
 		StaleAfter: d.config.API.StaleAfter,
 		Origins:    d.config.API.CORSOrigins,
 		DevKey:     d.devKey,
@@ -143,6 +159,34 @@ func (d *daemon) handler() (http.Handler, error) {
 		Observe: d.metrics.observeRequest,
 		Log:     d.log,
 	})
+}
+
+// hint puts tasks into the queues; where it cannot, the sweep finds what is due.
+func (d *daemon) hint(ctx context.Context, tasks []busy.Task) {
+	if err := d.queue.Enqueue(ctx, tasks); err != nil {
+		d.log.DebugContext(ctx, "left to the sweep", "tasks", len(tasks), "error", err.Error())
+	}
+}
+
+// hooks takes the callbacks of the providers in.
+func (d *daemon) hooks() http.Handler {
+	receivers := make(map[busy.Kind]providers.Receiver)
+	for _, p := range d.providers {
+		if r, ok := p.(providers.Receiver); ok {
+			receivers[p.Kind()] = r
+		}
+	}
+	return push.NewHandler(push.Handler{
+		Store: d.store, Receivers: receivers, Enqueue: d.queue.Enqueue, Observe: d.metrics.observePush, Now: time.Now, Log: d.log,
+	})
+}
+
+// callback is where a provider calls back; Google and Microsoft want https.
+func (d *daemon) callback(kind busy.Kind) string {
+	if !strings.HasPrefix(d.config.PublicURL, "https://") {
+		return ""
+	}
+	return d.config.PublicURL + "/hooks/" + string(kind)
 }
 
 func (d *daemon) sweep(ctx context.Context) error {
@@ -160,9 +204,11 @@ func (d *daemon) sweep(ctx context.Context) error {
 const reserve = 4 * time.Second
 
 func (d *daemon) work(ctx context.Context) error {
+	keeper := &push.Keeper{Store: d.store, Callback: d.callback, Ahead: 2 * d.config.Sync.PollMax, Now: time.Now, Log: d.log}
 	runner := pull.New(pull.Config{
 		Store:     d.store,
-		Providers: newProviders(d.config, func(c transport.Call) { d.metrics.observeCall(c) }),
+		Providers: d.providers,
+		Upkeep:    keeper.Keep,
 		Expand:    recur.New(),
 		Now:       time.Now,
 		Lease:     d.config.Sync.Lease,

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/providers/transport"
 	"github.com/busyd/busyd/queue"
 	"github.com/busyd/busyd/store"
@@ -28,6 +29,7 @@ type metrics struct {
 	callTime  *prometheus.HistogramVec
 	throttles *prometheus.CounterVec
 	requests  *prometheus.HistogramVec
+	pushes    *prometheus.CounterVec
 }
 
 // The buckets reach from a poll that finds nothing to a first reading.
@@ -52,10 +54,11 @@ func newMetrics(st *store.Store, q *queue.Client, log *slog.Logger) *metrics {
 		calls:     counter("provider_calls_total", "Requests to providers.", "provider", "method", "result"),
 		callTime:  histogram("provider_call_seconds", "From a request to a provider to its answer's header.", runBuckets, "provider"),
 		throttles: counter("provider_throttles_total", "Requests that a provider answered with 429 Too Many Requests.", "provider"),
+		pushes:    counter("pushes_total", "Hints in callbacks of providers: about a watch of ours, or from strangers.", "provider", "known"),
 		requests:  histogram("http_request_seconds", "How long requests took to answer.", requestBuckets, "route", "status"),
 	}
 	m.registry.MustRegister(
-		m.runs, m.runTime, m.blocks, m.events, m.calls, m.callTime, m.throttles, m.requests,
+		m.runs, m.runTime, m.blocks, m.events, m.calls, m.callTime, m.throttles, m.requests, m.pushes,
 		newGauges(st.Lag, q.Depths, log),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -88,4 +91,8 @@ func (m *metrics) observeCall(c transport.Call) {
 
 func (m *metrics) observeRequest(route string, status int, elapsed time.Duration) {
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(elapsed.Seconds())
+}
+
+func (m *metrics) observePush(kind busy.Kind, known bool) {
+	m.pushes.WithLabelValues(string(kind), strconv.FormatBool(known)).Inc()
 }
