@@ -1,0 +1,165 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/store"
+	"github.com/busyd/busyd/store/storetest"
+)
+
+// Whatever ends the lease while a page is being computed, the page is not written.
+func TestALeaseThatIsLostWhileAPageIsComputed(t *testing.T) {
+	for name, lose := range map[string]func(*run) error{
+		"taken over": func(r *run) error {
+			_, err := r.Store.Take(ctx, r.task(), r.at().Add(lease), lease)
+			return err
+		},
+		"deselected": func(r *run) error { return r.Store.Select(ctx, r.tenant.ID, r.calendar.ID, false, now) },
+		"deselected and selected": func(r *run) error {
+			must(r.t, r.Store.Select(ctx, r.tenant.ID, r.calendar.ID, false, now))
+			return r.Store.Select(ctx, r.tenant.ID, r.calendar.ID, true, now)
+		},
+		"disconnected": func(r *run) error {
+			return r.Store.Disconnect(ctx, r.tenant.ID, r.calendar.Connection, false, now)
+		},
+		"reconnected": func(r *run) error {
+			return r.Store.ReplaceGrant(ctx, r.tenant.ID, r.calendar.Connection, busy.Secret("new"), now)
+		},
+		"released": func(r *run) error {
+			return r.Store.Release(ctx, r.work.Lease, busy.Release{Outcome: busy.OutcomeUnchanged, DueAt: now})
+		},
+		"erased": func(r *run) error { _, err := r.Store.DeleteTenant(ctx, r.tenant.ID); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := begin(t)
+			r.apply(change(meeting("a", 10)))
+			var after string
+			p := change(meeting("a", 11), meeting("b", 12))
+			p.Window, p.Cursor = window, []byte("late")
+			_, err := r.Store.Apply(ctx, r.work.Lease, p, func(ctx context.Context, events []busy.Event) ([]busy.Occurrence, error) {
+				if after == "" {
+					must(t, lose(r))
+					after = dump(t, r.Owner(t))
+				}
+				return r.expand(ctx, events)
+			})
+			expect(t, err, busy.ErrFenced)
+			if got := dump(t, r.Owner(t)); got != after {
+				t.Fatal("the page was written")
+			}
+			if n := r.orphans(); n != 0 {
+				t.Fatalf("%d orphans", n)
+			}
+		})
+	}
+}
+
+// A page that is being written ends before its calendar's connection does, and
+// nothing of it survives.
+func TestAPageThatIsBeingWrittenWhileItsConnectionEnds(t *testing.T) {
+	r := begin(t)
+	for range 20 {
+		done := make(chan error, 1)
+		connection, calendars := r.Connection(t, r.tenant.ID, r.resource.ID, "another")
+		other := *r
+		other.calendar = calendars[0]
+		other.take()
+		go func() {
+			_, err := other.tryApply(change(singles(200)...))
+			done <- err
+		}()
+		must(t, r.Store.Disconnect(ctx, r.tenant.ID, connection.ID, false, now))
+		if err := <-done; err != nil {
+			expect(t, err, busy.ErrFenced)
+		}
+		if n := r.count("events") + r.count("blocks"); n != 0 {
+			t.Fatalf("%d rows are left", n)
+		}
+	}
+}
+
+// What a connection of the pool was told of one tenant ends with the transaction.
+func TestTheDoorClosesBehindTheTransaction(t *testing.T) {
+	env := storetest.New(t)
+	s, err := store.Open(ctx, store.Config{URL: env.AppURL, Keys: env.Keys, MaxConns: 1})
+	must(t, err)
+	defer s.Close()
+	tenant, resource, calendar := env.Calendar(t, "tenant")
+	for name, use := range map[string]func() error{
+		"In":      func() error { _, err := s.Resources(ctx, tenant.ID); return err },
+		"Agendas": func() error { _, err := s.Agendas(ctx, tenant.ID, []busy.ResourceID{resource.ID}, window); return err },
+		"Take": func() error {
+			_, err := s.Take(ctx, busy.Task{Tenant: tenant.ID, Calendar: calendar.ID}, now, lease)
+			return err
+		},
+		"Renew": func() error {
+			return s.Renew(ctx, busy.Lease{Tenant: tenant.ID, Calendar: calendar.ID, Epoch: 1}, now, lease)
+		},
+	} {
+		_ = use()
+		var n int
+		must(t, store.Pool(s).QueryRow(ctx, `select count(*) from resources`).Scan(&n))
+		if n != 0 {
+			t.Errorf("after %s the next statement sees the tenant's rows", name)
+		}
+	}
+}
+
+// An answer is of one moment: a calendar that is deselected while it is read is
+// either in it, with its blocks, or not.
+func TestAgendasAreOfOneMoment(t *testing.T) {
+	r := begin(t)
+	r.apply(change(meeting("a", 10)))
+	s, err := store.Open(ctx, store.Config{URL: r.AppURL, Keys: r.Keys, MaxConns: 1})
+	must(t, err)
+	defer s.Close()
+	_, err = s.Agendas(ctx, r.tenant.ID, []busy.ResourceID{r.resource.ID}, window) // prepares the statements
+	must(t, err)
+	conn, watcher := r.Owner(t), r.Owner(t)
+	tx, err := conn.Begin(ctx)
+	must(t, err)
+	_, err = tx.Exec(ctx, `lock table blocks in access exclusive mode`)
+	must(t, err)
+	type answer struct {
+		agendas []busy.Agenda
+		err     error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		agendas, err := s.Agendas(ctx, r.tenant.ID, []busy.ResourceID{r.resource.ID}, window)
+		done <- answer{agendas, err}
+	}()
+	awaitLock(t, watcher)
+	_, err = tx.Exec(ctx, `update calendars set selected = false, due_at = null`)
+	must(t, err)
+	_, err = tx.Exec(ctx, `delete from blocks`)
+	must(t, err)
+	must(t, tx.Commit(ctx))
+	got := <-done
+	must(t, got.err)
+	if a := got.agendas[0]; len(a.Calendars) != 1 || len(a.Blocks) != 1 {
+		t.Fatalf("%d calendars with %d blocks", len(a.Calendars), len(a.Blocks))
+	}
+}
+
+// awaitLock returns when somebody in the database waits for a lock.
+func awaitLock(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		var waiting bool
+		must(t, conn.QueryRow(ctx, `
+			select exists (select from pg_locks l join pg_database d on d.oid = l.database
+				where d.datname = current_database() and not l.granted)`).Scan(&waiting))
+		if waiting {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits for the lock")
+		}
+	}
+}
