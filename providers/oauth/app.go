@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -41,12 +42,14 @@ func (a *App) AuthorizationURL(c providers.Consent, scopes []string, options ...
 	return a.config(c.Redirect, scopes).AuthCodeURL(c.State, options...)
 }
 
-// Exchange turns the code that the browser brought into a token.
+// Exchange turns the code that the browser brought into a token. Its Expiry is
+// by the App's clock.
 func (a *App) Exchange(ctx context.Context, c providers.Consent, code string) (*oauth2.Token, error) {
 	token, err := a.config(c.Redirect, nil).Exchange(a.with(ctx), code, oauth2.VerifierOption(c.Verifier))
 	if err != nil {
 		return nil, a.explain(ctx, err)
 	}
+	token.Expiry = a.expiry(token)
 	return token, nil
 }
 
@@ -57,11 +60,22 @@ func (a *App) refresh(ctx context.Context, g Grant) (Grant, error) {
 	if err != nil {
 		return Grant{}, a.explain(ctx, err)
 	}
-	g.Access, g.Expires = token.AccessToken, token.Expiry
+	g.Access, g.Expires = token.AccessToken, a.expiry(token)
 	if token.RefreshToken != "" {
 		g.Refresh = token.RefreshToken
 	}
 	return g, nil
+}
+
+// lifetime of an access token whose answer does not state one. If it is shorter,
+// a refusal with 401 tells.
+const lifetime = time.Hour
+
+func (a *App) expiry(token *oauth2.Token) time.Time {
+	if token.ExpiresIn <= 0 {
+		return a.Now().Add(lifetime)
+	}
+	return a.Now().Add(time.Duration(token.ExpiresIn) * time.Second)
 }
 
 func (a *App) with(ctx context.Context) context.Context {
@@ -84,7 +98,10 @@ func (a *App) explain(ctx context.Context, err error) error {
 		if e := (*providers.Error)(nil); errors.As(err, &e) {
 			return e
 		}
-		return &providers.Error{Code: transport.CodeNetwork}
+		if e := (*url.Error)(nil); errors.As(err, &e) {
+			return &providers.Error{Code: transport.CodeNetwork}
+		}
+		return &providers.Error{Code: "token_answer_unreadable"}
 	}
 	if a.Refusal != nil {
 		if e := a.Refusal(refused); e != nil {
