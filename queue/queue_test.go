@@ -197,8 +197,8 @@ func TestStopCancelsLongRuns(t *testing.T) {
 		t.Errorf("the run's context: %v", err)
 	}
 	select {
-	case <-stopped:
-		t.Error("stopped before the run returned")
+	case err := <-stopped:
+		t.Errorf("stopped before the run returned: %v", err)
 	case <-time.After(500 * time.Millisecond): // as long as a server that does not wait takes to stop
 	}
 	close(finish)
