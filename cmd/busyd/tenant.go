@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,11 +13,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/busyd/busyd/busy"
-	"github.com/busyd/busyd/store"
 )
 
 func newTenantCommand(a *app) *cobra.Command {
-	return group("tenant", "Customers", newTenantCreateCommand(a), newTenantListCommand(a), newTenantDeleteCommand(a))
+	return group("tenant", "Customers", newTenantCreateCommand(a), newTenantListCommand(a),
+		newTenantPlanCommand(a, true), newTenantPlanCommand(a, false), newTenantDeleteCommand(a))
 }
 
 type tenantView struct {
@@ -96,7 +95,7 @@ every table is searched for what is left. It asks for the tenant's name, unless
 --yes is given.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, st, err := a.open(cmd.Context())
+			c, st, err := a.open(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -110,7 +109,8 @@ every table is searched for what is left. It asks for the tenant's name, unless
 					return err
 				}
 			}
-			return a.erase(cmd.Context(), cmd, st, t)
+			s := &session{Context: cmd.Context(), app: a, cmd: cmd, config: c, store: st, tenant: t}
+			return s.erase()
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
@@ -132,14 +132,59 @@ func confirm(cmd *cobra.Command, consequence, word string) error {
 	return nil
 }
 
+// newTenantPlanCommand takes calendars out of a tenant's plan, or puts them back.
+func newTenantPlanCommand(a *app, downgrade bool) *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use:   "upgrade NAME",
+		Short: "Put calendars back into a tenant's plan",
+		Args:  cobra.ExactArgs(1),
+	}
+	if downgrade {
+		c.Use, c.Short = "downgrade NAME", "Take calendars out of a tenant's plan: every account is disconnected"
+		c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	}
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.inTenant(cmd, args[0], func(s *session) error {
+			if downgrade && !yes {
+				if err := confirm(cmd, "This disconnects every account of the tenant.", s.tenant.Name); err != nil {
+					return err
+				}
+			}
+			if err := s.accounts().Downgrade(s, s.tenant.ID, downgrade); err != nil {
+				return err
+			}
+			t, err := findTenant(s, s.store, s.tenant.ID.String())
+			if err != nil {
+				return err
+			}
+			return a.show(cmd, viewTenant(t), func(w io.Writer) {
+				if downgrade {
+					say(w, "Tenant %s is downgraded: its accounts are disconnected, and none can be connected.", t.Name)
+				} else {
+					say(w, "Tenant %s can connect accounts.", t.Name)
+				}
+			})
+		})
+	}
+	return c
+}
+
 type erasureView struct {
 	Tenant  busy.TenantID    `json:"tenant"`
+	Untold  int              `json:"untold"` // providers that could not be told
 	Deleted map[string]int64 `json:"deleted"`
 	Left    map[string]int64 `json:"left"`
 }
 
-func (a *app) erase(ctx context.Context, cmd *cobra.Command, st *store.Store, t busy.Tenant) error {
-	erased, err := st.DeleteTenant(ctx, t.ID)
+// erase tells the providers first: once the key is destroyed, no grant can be
+// read to be withdrawn.
+func (s *session) erase() error {
+	untold, err := s.accounts().DisconnectAll(s, s.tenant.ID)
+	if err != nil && !errors.Is(err, busy.ErrNotFound) { // the key is destroyed already: this goes on from there
+		return err
+	}
+	erased, err := s.store.DeleteTenant(s, s.tenant.ID)
 	if err != nil {
 		return err
 	}
@@ -148,9 +193,12 @@ func (a *app) erase(ctx context.Context, cmd *cobra.Command, st *store.Store, t 
 		left += erased.Left[name]
 		rows = append(rows, []string{name, fmt.Sprint(erased.Deleted[name]), fmt.Sprint(erased.Left[name])})
 	}
-	if err := a.show(cmd, erasureView{t.ID, erased.Deleted, erased.Left}, func(w io.Writer) {
+	if err := s.app.show(s.cmd, erasureView{s.tenant.ID, untold, erased.Deleted, erased.Left}, func(w io.Writer) {
 		table(w, "table,deleted,left", rows)
-		say(w, "Tenant %s is erased. Its encryption key was destroyed first: backups of it cannot be read.", t.Name)
+		say(w, "Tenant %s is erased. Its encryption key was destroyed first: backups of it cannot be read.", s.tenant.Name)
+		if untold > 0 {
+			say(w, "%d providers could not be reached to withdraw busyd's access: its owners can do that in their accounts.", untold)
+		}
 	}); err != nil {
 		return err
 	}

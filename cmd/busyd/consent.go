@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/busyd/busyd/busy"
+)
+
+// consentFor is how long the owner may take; the store forgets then.
+const consentFor = 10 * time.Minute
+
+// newConnectionConsentCommand connects accounts of a provider that has OAuth.
+func newConnectionConsentCommand(a *app, kind busy.Kind, use, whose string) *cobra.Command {
+	var tenant, resource, reconnect string
+	var push, wait bool
+	c := &cobra.Command{
+		Use:   use + " --tenant T --resource R",
+		Short: "Connect " + whose + ": prints the address at which the owner consents, and waits",
+		Long: "Connect " + whose + `. Send the printed address to the owner of the calendar, or open it
+yourself: it is good once, for ten minutes. The owner's browser comes back to
+the daemon at public_url, which must run. busyd can read calendars then, and
+change nothing.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.inTenant(cmd, tenant, func(s *session) error {
+				r, err := s.resource(resource)
+				if err != nil {
+					return err
+				}
+				consent := busy.Consent{Tenant: s.tenant.ID, Kind: kind, Resource: r.ID, Push: push}
+				if reconnect != "" {
+					connection, err := s.connection(reconnect)
+					if err != nil {
+						return err
+					}
+					consent.Connection = connection.ID
+				}
+				return s.consent(consent, wait)
+			})
+		},
+	}
+	tenantFlag(c, &tenant)
+	c.Flags().StringVar(&resource, "resource", "", "name or id of the `resource` whose time the calendars block")
+	required(c, "resource")
+	c.Flags().StringVar(&reconnect, "reconnect", "", "the `connection` to reconnect, in place of making a new one")
+	c.Flags().BoolVar(&push, "push", false, "ask for what being told of changes takes, where the provider wants more for that")
+	c.Flags().BoolVar(&wait, "wait", true, "wait for the owner")
+	return c
+}
+
+type consentView struct {
+	AuthorizationURL string          `json:"authorization_url"`
+	Connection       *connectionView `json:"connection,omitempty"`
+}
+
+func (s *session) consent(c busy.Consent, wait bool) error {
+	if s.config.PublicURL == "" {
+		return usage(errors.New("public_url is missing: the owner's browser comes back to it. Set it as BUSYD_PUBLIC_URL, or in the configuration file"))
+	}
+	began := s.app.now()
+	address, err := s.accounts().Begin(s, c)
+	if err != nil {
+		return usage(err)
+	}
+	if !wait {
+		return s.app.show(s.cmd, consentView{AuthorizationURL: address}, func(w io.Writer) { say(w, "%s", address) })
+	}
+	// To the standard error, so that what scripts read is the result alone.
+	say(s.cmd.ErrOrStderr(), "The owner consents here, within ten minutes:\n\n  %s\n\nWaiting ...", address)
+	connection, err := s.awaitConsent(c, began)
+	if err != nil {
+		return err
+	}
+	calendars, err := s.store.Calendars(s, s.tenant.ID)
+	if err != nil {
+		return err
+	}
+	own := calendars[:0]
+	for _, calendar := range calendars {
+		if calendar.Connection == connection.ID {
+			own = append(own, calendar)
+		}
+	}
+	return s.showConnected(connection, own)
+}
+
+// awaitConsent returns the connection that the owner's consent makes, or mends.
+func (s *session) awaitConsent(c busy.Consent, began time.Time) (busy.Connection, error) {
+	end := time.After(consentFor)
+	for {
+		connections, err := s.store.Connections(s, s.tenant.ID)
+		if err != nil {
+			return busy.Connection{}, err
+		}
+		for _, found := range connections {
+			switch {
+			case found.ID == c.Connection && found.State == busy.ConnectionAwaitingAdmin && !found.ChangedAt.Before(began):
+				return busy.Connection{}, errors.New("the owner's organisation must consent first: ask its administrator, then begin anew")
+			case found.State != busy.ConnectionActive || found.Kind != c.Kind || found.Resource != c.Resource:
+			case found.ID == c.Connection && !found.ChangedAt.Before(began), c.Connection.IsZero() && !found.CreatedAt.Before(began):
+				return found, nil
+			}
+		}
+		select {
+		case <-s.Done():
+			return busy.Connection{}, errors.New("stopped waiting; the address stays good until its ten minutes are over")
+		case <-end:
+			return busy.Connection{}, fmt.Errorf("nobody consented within %s: begin anew", consentFor)
+		case <-time.After(time.Second):
+		}
+	}
+}
