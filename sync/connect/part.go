@@ -89,18 +89,23 @@ func (s *Service) sayAll(ctx context.Context, tenant busy.TenantID) {
 // number of daemons may.
 func (s *Service) Run(ctx context.Context) {
 	for {
-		ids, err := s.Store.ClaimFarewells(ctx, s.Now(), 20, again)
-		if err != nil && ctx.Err() == nil {
-			s.Log.Warn("cannot look for farewells", "error", err.Error())
-		}
-		for _, id := range ids {
-			s.say(ctx, id)
-		}
+		s.Look(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(time.Duration(float64(look) * (0.75 + s.Random()/2))):
 		}
+	}
+}
+
+// Look says the farewells that are due.
+func (s *Service) Look(ctx context.Context) {
+	ids, err := s.Store.ClaimFarewells(ctx, s.Now(), 20, again)
+	if err != nil && ctx.Err() == nil {
+		s.Log.Warn("cannot look for farewells", "error", err.Error())
+	}
+	for _, id := range ids {
+		s.say(ctx, id)
 	}
 }
 

@@ -1,0 +1,280 @@
+package connect_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/providers"
+	"github.com/busyd/busyd/store/storetest"
+	"github.com/busyd/busyd/sync/connect"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// provider consents to everything, unless a script says otherwise.
+type provider struct {
+	calls      []string
+	authorize  error
+	revoke     error
+	account    string
+	passwordOK bool
+	closed     int
+}
+
+func (p *provider) Kind() busy.Kind { return busy.Google }
+
+func (p *provider) Open(_ context.Context, a providers.Account) (providers.Session, error) {
+	p.calls = append(p.calls, "open "+string(a.Grant))
+	return session{p}, nil
+}
+
+func (p *provider) AuthorizationURL(c providers.Consent) string {
+	return "https://provider.example/?" + url.Values{"state": {c.State}, "verifier": {c.Verifier}, "redirect": {c.Redirect}}.Encode()
+}
+
+func (p *provider) Authorize(_ context.Context, c providers.Consent, callback url.Values) (busy.Secret, error) {
+	if callback.Get("verifier") != c.Verifier {
+		return nil, errors.New("another verifier")
+	}
+	return busy.Secret("grant of " + p.account), p.authorize
+}
+
+func (p *provider) AccountOf(busy.Secret) (busy.Secret, error) { return busy.Secret(p.account), nil }
+
+func (p *provider) Revoke(_ context.Context, grant busy.Secret) error {
+	p.calls = append(p.calls, "revoke "+string(grant))
+	return p.revoke
+}
+
+// vault is a provider with passwords.
+type vault struct{ *provider }
+
+func (vault) Kind() busy.Kind { return busy.CalDAV }
+
+func (v vault) Connect(_ context.Context, l providers.Login) (busy.Secret, error) {
+	if string(l.Password) != "right" {
+		return nil, busy.Invalid("password", "is refused")
+	}
+	return busy.Secret("login"), nil
+}
+
+type session struct{ p *provider }
+
+func (s session) Close() error { s.p.closed++; return nil }
+
+func (s session) Calendars(context.Context) ([]providers.Calendar, error) {
+	return []providers.Calendar{{Remote: busy.Secret("a"), Name: "Mine", Blocking: true}, {Remote: busy.Secret("b"), Name: "Theirs"}}, nil
+}
+
+func (session) Changes(context.Context, providers.Query) (providers.Page, error) {
+	return providers.Page{}, errors.New("is not read")
+}
+func (session) WatchesAccount() bool { return false }
+
+func (session) Watch(context.Context, providers.WatchRequest) (providers.Watch, error) {
+	return providers.Watch{}, errors.New("is not watched")
+}
+
+func (session) Rewatch(context.Context, providers.Watch, providers.WatchRequest) (providers.Watch, error) {
+	return providers.Watch{}, errors.New("is not watched")
+}
+
+func (s session) Unwatch(_ context.Context, w providers.Watch) error {
+	s.p.calls = append(s.p.calls, "unwatch "+string(w.Handle))
+	return nil
+}
+
+type room struct {
+	*storetest.Env
+	t        *testing.T
+	now      time.Time
+	provider *provider
+	service  *connect.Service
+	tenant   busy.Tenant
+	resource busy.Resource
+}
+
+var ctx = context.Background()
+
+func newRoom(t *testing.T) *room {
+	r := &room{Env: storetest.New(t), t: t, now: storetest.Now, provider: &provider{account: "ada"}}
+	r.service = connect.New(connect.Config{
+		Store: r.Store, Providers: []providers.Provider{r.provider, vault{r.provider}}, Callback: "https://busyd.example/oauth/callback",
+		Now: func() time.Time { return r.now }, Random: func() float64 { return 0 }, Log: slog.New(slog.DiscardHandler),
+	})
+	r.tenant = r.Tenant(t, "tenant")
+	r.resource = r.Resource(t, r.tenant.ID, "resource")
+	return r
+}
+
+func (r *room) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// begin returns what the owner's browser will come back with.
+func (r *room) begin(c busy.Consent) url.Values {
+	r.t.Helper()
+	c.Tenant, c.Kind, c.Resource = r.tenant.ID, busy.Google, r.resource.ID
+	address, err := r.service.Begin(ctx, c)
+	r.must(err)
+	u, err := url.Parse(address)
+	r.must(err)
+	if u.Query().Get("redirect") != "https://busyd.example/oauth/callback" || len(u.Query().Get("verifier")) < 43 {
+		r.t.Errorf("sent to %s", address)
+	}
+	return u.Query()
+}
+
+func (r *room) connect() connect.Connected {
+	r.t.Helper()
+	done, err := r.service.Finish(ctx, r.begin(busy.Consent{}))
+	r.must(err)
+	return done
+}
+
+func (r *room) state(id busy.ConnectionID) busy.ConnectionState {
+	r.t.Helper()
+	c, err := r.Store.Connection(ctx, r.tenant.ID, id)
+	r.must(err)
+	return c.State
+}
+
+func (r *room) expect(calls ...string) {
+	r.t.Helper()
+	if !slices.Equal(r.provider.calls, calls) {
+		r.t.Errorf("the provider was asked to %q, want %q", r.provider.calls, calls)
+	}
+	r.provider.calls = nil
+}
+
+func TestAConsentConnects(t *testing.T) {
+	r := newRoom(t)
+	done := r.connect()
+	r.expect("open grant of ada")
+	if len(done.Calendars) != 2 || !done.Calendars[0].Selected || done.Calendars[1].Selected || r.provider.closed != 1 {
+		t.Errorf("connected %+v, closed %d sessions", done, r.provider.closed)
+	}
+	due, err := r.Store.ClaimDue(ctx, r.now, 10, time.Minute)
+	r.must(err)
+	if len(due) != 1 || due[0].Calendar != done.Calendars[0].ID {
+		t.Errorf("due %v", due)
+	}
+}
+
+func TestAPasswordIsTriedFirst(t *testing.T) {
+	r := newRoom(t)
+	try := func(kind busy.Kind, password string) error {
+		_, err := r.service.Password(ctx, r.tenant.ID, r.resource.ID, kind, providers.Login{Password: busy.Secret(password)})
+		return err
+	}
+	for _, err := range []error{try(busy.CalDAV, "wrong"), try(busy.Google, "right"), try("fax", "right")} {
+		if !errors.Is(err, busy.ErrInvalid) {
+			t.Errorf("%v", err)
+		}
+	}
+	r.must(try(busy.CalDAV, "right"))
+	r.expect("open login")
+}
+
+func TestReconnectingKeepsTheConnection(t *testing.T) {
+	r := newRoom(t)
+	id := r.connect().Connection.ID
+	r.provider.authorize = &providers.Error{Fault: providers.AwaitingAdmin, Code: "consent_required"}
+	if _, err := r.service.Finish(ctx, r.begin(busy.Consent{Connection: id})); providers.FaultOf(err) != providers.AwaitingAdmin {
+		t.Errorf("%v", err)
+	}
+	if state := r.state(id); state != busy.ConnectionAwaitingAdmin {
+		t.Errorf("waits as %s", state)
+	}
+	r.provider.authorize = nil
+	r.provider.account = "bo"
+	if _, err := r.service.Finish(ctx, r.begin(busy.Consent{Connection: id})); !errors.Is(err, busy.ErrInvalid) {
+		t.Errorf("another account: %v", err)
+	}
+	r.provider.account = "ada"
+	done, err := r.service.Finish(ctx, r.begin(busy.Consent{Connection: id}))
+	r.must(err)
+	if done.Connection.ID != id || done.Connection.State != busy.ConnectionActive {
+		t.Errorf("reconnected %+v", done.Connection)
+	}
+	r.must(r.service.Disconnect(ctx, r.tenant.ID, id))
+	_, err = r.service.Begin(ctx, busy.Consent{Tenant: r.tenant.ID, Kind: busy.Google, Resource: r.resource.ID, Connection: id})
+	if !errors.Is(err, busy.ErrInvalid) {
+		t.Errorf("a disconnected one: %v", err)
+	}
+}
+
+func TestPartingTellsTheProvider(t *testing.T) {
+	r := newRoom(t)
+	done := r.connect()
+	id, token, err := r.Store.NewWatchID(r.tenant.ID)
+	r.must(err)
+	r.must(r.Store.SaveWatch(ctx, r.tenant.ID, busy.Watch{
+		ID: id, Connection: done.Connection.ID, Calendar: done.Calendars[0].ID, Handle: busy.Secret("channel"), Expires: r.now.Add(time.Hour),
+	}, token))
+	r.provider.calls = nil
+	r.must(r.service.Disconnect(ctx, r.tenant.ID, done.Connection.ID))
+	r.expect("open grant of ada", "unwatch channel", "revoke grant of ada")
+	if left, err := r.Store.Farewells(ctx, r.tenant.ID); err != nil || len(left) != 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+	r.must(r.service.Disconnect(ctx, r.tenant.ID, done.Connection.ID))
+	r.expect()
+}
+
+// While another connection reads the account, its grant is not withdrawn.
+func TestASharedGrantIsKept(t *testing.T) {
+	r := newRoom(t)
+	first, second := r.connect(), r.connect()
+	r.provider.calls = nil
+	r.must(r.service.Disconnect(ctx, r.tenant.ID, first.Connection.ID))
+	r.expect()
+	r.must(r.service.Disconnect(ctx, r.tenant.ID, second.Connection.ID))
+	r.expect("revoke grant of ada")
+}
+
+// A provider that is away is told later, by whichever daemon runs.
+func TestAFarewellIsNeverForgotten(t *testing.T) {
+	r := newRoom(t)
+	done := r.connect()
+	r.provider.calls, r.provider.revoke = nil, &providers.Error{Code: "away"}
+	r.must(r.service.Disconnect(ctx, r.tenant.ID, done.Connection.ID))
+	r.expect("revoke grant of ada")
+	for n, pause := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute} {
+		r.now = r.now.Add(pause - time.Second)
+		r.service.Look(ctx)
+		r.expect()
+		r.now = r.now.Add(time.Second)
+		if n == 2 {
+			r.provider.revoke = &providers.Error{Fault: providers.Revoked, Code: "unknown"} // as good as told
+		}
+		r.service.Look(ctx)
+		r.expect("revoke grant of ada")
+	}
+	r.now = r.now.AddDate(0, 1, 0)
+	r.service.Look(ctx)
+	r.expect()
+}
+
+func TestDowngradingDisconnectsEverything(t *testing.T) {
+	r := newRoom(t)
+	r.connect()
+	r.connect()
+	r.provider.calls = nil
+	r.must(r.service.Downgrade(ctx, r.tenant.ID, true))
+	r.expect("revoke grant of ada", "revoke grant of ada")
+	if _, err := r.service.Finish(ctx, r.begin(busy.Consent{})); !errors.Is(err, busy.ErrInvalid) {
+		t.Errorf("connected all the same: %v", err)
+	}
+	r.must(r.service.Downgrade(ctx, r.tenant.ID, false))
+	r.connect()
+}
