@@ -89,7 +89,7 @@ func TestInRollsBack(t *testing.T) {
 		must(t, err)
 		return broken
 	})
-	if err != broken { //nolint:errorlint // it must come back as it is
+	if err != broken {
 		t.Fatalf("error %v", err)
 	}
 	r.state()

@@ -19,12 +19,11 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 
 // provider consents to everything, unless a script says otherwise.
 type provider struct {
-	calls      []string
-	authorize  error
-	revoke     error
-	account    string
-	passwordOK bool
-	closed     int
+	calls     []string
+	authorize error
+	revoke    error
+	account   string
+	closed    int
 }
 
 func (p *provider) Kind() busy.Kind { return busy.Google }
