@@ -1,0 +1,50 @@
+package graph
+
+import (
+	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/providers"
+)
+
+// pending is a reading of the window that is being delivered page by page.
+type pending struct {
+	remote string
+	full   bool
+	after  cursor // the mark that holds once all is delivered
+
+	same       []string
+	events     []busy.Event // not delivered yet
+	unreadable []busy.Unreadable
+	page       int // pages delivered
+}
+
+// continues reports whether the cursor is the one that came with the last page
+// delivered. Any other belongs to a caller who lost a page.
+func (p *pending) continues(q providers.Query, since cursor) bool {
+	return p != nil && since.Page > 0 && p.remote == string(q.Remote) && since == p.between()
+}
+
+// between is the mark of the last page delivered, while others are pending. Who
+// goes on from it elsewhere reads everything anew.
+func (p *pending) between() cursor {
+	mark := p.after
+	mark.Page, mark.Full, mark.Again = p.page, p.full, true
+	return mark
+}
+
+// deliver makes the next page of what is pending.
+func (s *session) deliver() providers.Page {
+	p := s.pending
+	n := min(len(p.events), s.provider.PageEvents)
+	page := providers.Page{Same: p.same, Full: p.full}
+	page.Events, p.events = p.events[:n:n], p.events[n:]
+	p.same = nil
+	p.page++
+	if len(p.events) > 0 {
+		page.Cursor, page.More = p.between().encode(), true
+		return page
+	}
+	page.Unreadable = p.unreadable
+	s.pending = nil
+	page.Cursor = p.after.encode()
+	return page
+}
