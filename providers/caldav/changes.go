@@ -45,35 +45,50 @@ func (s *session) changes(ctx context.Context, at *url.URL, q providers.Query) (
 	}
 }
 
-// beginListing reads the collection's marks before its members, so that a change
-// in between is found by the next poll.
+// beginListing reads the collection's mark before its members, so that a change
+// in between is found by the next poll. The tag is enough for that: the first
+// poll asks for the token. Radicale takes longer to make its first token than to
+// send all objects.
 func (s *session) beginListing(ctx context.Context, at *url.URL, q providers.Query) (providers.Page, error) {
-	state, err := s.state(ctx, at)
+	state, err := s.state(ctx, at, askTag)
+	if err == nil && state.ctag == "" {
+		state, err = s.state(ctx, at, askState)
+	}
 	if err != nil {
 		return providers.Page{}, err
 	}
+	return s.listMembers(ctx, at, q, markOf(state))
+}
+
+// checkTag lists the collection if its tag has changed. If not, the token that
+// came with the tag marks the same state, and takes its place.
+func (s *session) checkTag(ctx context.Context, at *url.URL, q providers.Query, since cursor) (providers.Page, error) {
+	state, err := s.state(ctx, at, askState)
+	if err != nil {
+		return providers.Page{}, err
+	}
+	mark := markOf(state)
+	if mark.NoToken = since.NoToken; mark.NoToken {
+		mark.Token = ""
+	}
+	if state.ctag != since.CTag {
+		return s.listMembers(ctx, at, q, mark)
+	}
+	mark.Whole = since.Whole
+	return providers.Page{Cursor: mark.encode()}, nil
+}
+
+func markOf(state props) cursor {
 	mark := cursor{CTag: state.ctag}
 	if !state.reports || state.reportsSync {
 		mark.Token = state.token
 	}
-	return s.listMembers(ctx, at, q, mark)
-}
-
-// checkTag lists the collection if its tag has changed.
-func (s *session) checkTag(ctx context.Context, at *url.URL, q providers.Query, since cursor) (providers.Page, error) {
-	state, err := s.state(ctx, at)
-	if err != nil {
-		return providers.Page{}, err
-	}
-	if state.ctag == since.CTag {
-		return providers.Page{Cursor: since.encode()}, nil
-	}
-	return s.listMembers(ctx, at, q, cursor{CTag: state.ctag})
+	return mark
 }
 
 // state reads the collection's own marks.
-func (s *session) state(ctx context.Context, at *url.URL) (own props, err error) {
-	err = s.askOwn(ctx, at, askState, func(p props) { own = p }, func(*url.URL, *answer) {})
+func (s *session) state(ctx context.Context, at *url.URL, q query) (own props, err error) {
+	err = s.askOwn(ctx, at, q, func(p props) { own = p }, func(*url.URL, *answer) {})
 	return own, err
 }
 
@@ -163,11 +178,11 @@ var errNoToken = &providers.Error{Code: "incomplete_answer", Err: errors.New("th
 // beginTagged begins a listing whose mark is the tag alone: the server hands
 // out tokens that it has no use for.
 func (s *session) beginTagged(ctx context.Context, at *url.URL, q providers.Query) (providers.Page, error) {
-	state, err := s.state(ctx, at)
+	state, err := s.state(ctx, at, askTag)
 	if err != nil {
 		return providers.Page{}, err
 	}
-	return s.listMembers(ctx, at, q, cursor{CTag: state.ctag})
+	return s.listMembers(ctx, at, q, cursor{CTag: state.ctag, NoToken: true})
 }
 
 func isUnsupported(err error) bool {

@@ -8,10 +8,13 @@ import (
 
 // cursor is a mark in a collection's history.
 type cursor struct {
-	// Token is the collection's sync-token (RFC 6578); empty if it has none.
+	// Token is the collection's sync-token (RFC 6578); empty if it has none, or
+	// has not been asked for it yet.
 	Token string `json:"t,omitempty"`
 	// CTag changes with the collection; it serves where there is no token.
 	CTag string `json:"c,omitempty"`
+	// NoToken: the collection's tokens are of no use.
+	NoToken bool `json:"n,omitempty"`
 	// Page counts the pages delivered of what is pending after this mark. A
 	// session that does not have it pending asks again from the mark.
 	Page int `json:"p,omitempty"`

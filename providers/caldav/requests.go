@@ -34,6 +34,8 @@ var (
 		"c:calendar-timezone-id")
 	// askState reads a collection's marks.
 	askState = propfind("0", "d:resourcetype", "d:sync-token", "cs:getctag", "d:supported-report-set")
+	// askTag reads only the one that costs no server anything.
+	askTag = propfind("0", "d:resourcetype", "cs:getctag")
 	// askMembers lists a collection.
 	askMembers = propfind("1", "d:resourcetype", "d:getetag", "d:getcontenttype")
 )

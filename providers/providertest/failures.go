@@ -48,6 +48,7 @@ func failing(f Failure, want providers.Fault, after time.Duration) func(*testing
 		account.Put(t, "a", standup())
 		account.Put(t, "b", standup())
 		m.sync(t)
+		m.sync(t)
 		account.Remove(t, "b")
 		for _, cursor := range []providers.Cursor{m.cursor, nil} {
 			account.Break(t, f)
@@ -70,6 +71,7 @@ func failing(f Failure, want providers.Fault, after time.Duration) func(*testing
 func cursorExpired(t *testing.T, m *mirror, account Breakable) {
 	account.Put(t, "a", standup())
 	account.Put(t, "b", standup())
+	m.sync(t)
 	m.sync(t)
 	account.Remove(t, "a")
 	account.Break(t, Forgetful)

@@ -107,6 +107,7 @@ func see(seen map[string]bool, page providers.Page) map[string]bool {
 func (m *mirror) apply(page providers.Page) {
 	for _, key := range page.Gone {
 		m.drop(key)
+		m.dropSeries(key)
 	}
 	for _, e := range page.Events {
 		m.drop(e.Key)
@@ -124,6 +125,15 @@ func (m *mirror) drop(key string) {
 	delete(m.events, key)
 	delete(m.versions, key)
 	delete(m.unreadable, key)
+}
+
+// dropSeries drops the events that go with their series.
+func (m *mirror) dropSeries(series string) {
+	for key, events := range m.events {
+		if slices.ContainsFunc(events, func(e busy.Event) bool { return e.Series == series }) {
+			m.drop(key)
+		}
+	}
 }
 
 func (m *mirror) sweep(seen map[string]bool) {

@@ -184,16 +184,19 @@ func many(t *testing.T, m *mirror) {
 	}
 }
 
+// nothingChanged: the first poll may exchange the cursor for a better one.
 func nothingChanged(t *testing.T, m *mirror) {
 	m.account.Put(t, "a", standup())
 	m.sync(t)
-	before, cursor := m.account.Requests(), string(m.cursor)
-	m.sync(t)
-	if sent := m.account.Requests() - before; sent != 1 {
-		t.Errorf("a poll that finds nothing new sent %d requests, want 1", sent)
-	}
-	if string(m.cursor) != cursor {
-		t.Error("a poll that finds nothing new returned another cursor")
+	for poll := range 3 {
+		before, cursor := m.account.Requests(), string(m.cursor)
+		m.sync(t)
+		if sent := m.account.Requests() - before; sent != 1 {
+			t.Errorf("a poll that finds nothing new sent %d requests, want 1", sent)
+		}
+		if poll > 0 && string(m.cursor) != cursor {
+			t.Error("a poll that finds nothing new returned another cursor")
+		}
 	}
 	m.expect(t, standupBusy)
 }
@@ -202,6 +205,7 @@ func nothingChanged(t *testing.T, m *mirror) {
 func replayed(t *testing.T, m *mirror) {
 	m.account.Put(t, "a", standup())
 	m.account.Put(t, "b", standup())
+	m.sync(t)
 	m.sync(t)
 	old := m.cursor
 	m.account.Remove(t, "a")

@@ -74,6 +74,8 @@ type Server struct {
 	requests []Request
 	waiting  []chan struct{}
 	hidden   []string
+
+	listening chan struct{}
 }
 
 type folder struct {
@@ -105,7 +107,7 @@ func New(o Options) *Server {
 	if o.MaxItems == 0 {
 		o.MaxItems = 1000
 	}
-	s := &Server{Options: o, hidden: o.Hidden}
+	s := &Server{Options: o, hidden: o.Hidden, listening: make(chan struct{}, 100)}
 	s.folders = []*folder{
 		{key: "msgfolderroot", id: s.name("root"), name: "Top of Information Store"},
 		{key: "deleteditems", id: s.name("bin"), name: "Deleted Items", class: "IPF.Note", parent: "msgfolderroot"},

@@ -3,15 +3,14 @@ package ewsfake
 import (
 	"io"
 	"net/http"
+	"slices"
 )
 
 // streamEvents holds a connection open and tells of changes.
 func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request, request *node) {
 	id := request.child("m:SubscriptionIds").children[0].text
 	news := make(chan struct{}, 1)
-	s.mu.Lock()
-	s.waiting = append(s.waiting, news)
-	s.mu.Unlock()
+	defer s.forget(s.wait(news))
 	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
 	write := func(body string) {
 		_, _ = io.WriteString(w, envelope(`<m:GetStreamingEventsResponse xmlns:m="`+nsMessages+`" xmlns:t="`+nsTypes+`"><m:ResponseMessages>`+
@@ -21,6 +20,7 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request, request *n
 		}
 	}
 	write(`<m:ConnectionStatus>OK</m:ConnectionStatus>`)
+	s.listening <- struct{}{}
 	for {
 		select {
 		case <-r.Context().Done():
@@ -35,4 +35,30 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request, request *n
 				`</m:Notification></m:Notifications>`)
 		}
 	}
+}
+
+func (s *Server) wait(news chan struct{}) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = append(s.waiting, news)
+	return news
+}
+
+func (s *Server) forget(news chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = slices.DeleteFunc(s.waiting, func(w chan struct{}) bool { return w == news })
+}
+
+// AwaitListener returns once somebody listens who was not waited for before.
+func (s *Server) AwaitListener() { <-s.listening }
+
+// CloseStreams ends all streams, as happens when their time is over.
+func (s *Server) CloseStreams() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.waiting {
+		close(w)
+	}
+	s.waiting = nil
 }
