@@ -69,11 +69,14 @@ func (i item) version() string {
 	return hex.EncodeToString(sum[:12])
 }
 
+// withheld is the subject of an event that its owner calls private.
+const withheld = "Busy"
+
 // subject of the event. What its owner calls private is not shown to people with
 // whom the calendar is shared, and not kept either.
 func (e event) subject() string {
 	if e.Sensitivity == "private" || e.Sensitivity == "confidential" {
-		return ""
+		return withheld
 	}
 	return subject.Of(e.Subject)
 }
