@@ -28,7 +28,7 @@ build:
 	@CGO_ENABLED=0 go build -trimpath -o bin/busyd ./cmd/busyd
 
 test:
-	@.ci/install compiler postgresql redis radicale xandikos chromium
+	@.ci/install compiler postgresql redis radicale xandikos chromium xmllint
 	go test -race -timeout 20m -run '$(RUN)' $(PKG)
 
 bench:

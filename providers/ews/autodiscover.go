@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -49,7 +48,7 @@ func (p *Provider) discover(ctx context.Context, login providers.Login) (*url.UR
 	if isOnline(domain) {
 		return nil, errOnline
 	}
-	var reason error = errNothing
+	reason := errNothing
 	for _, host := range []string{domain, "autodiscover." + domain} {
 		for _, way := range []way{{"svc", askSOAP}, {"xml", askPOX}} {
 			at := &url.URL{Scheme: "https", Host: host, Path: "/autodiscover/autodiscover." + way.suffix}
@@ -155,7 +154,7 @@ func (p *Provider) permitted(base *url.URL, domain, reference string) (*url.URL,
 const nsAutodiscover = "http://schemas.microsoft.com/exchange/2010/Autodiscover"
 
 func askSOAP(ctx context.Context, rt http.RoundTripper, at *url.URL, address string, p *Provider) (found, error) {
-	resp, err := post(ctx, rt, at, declaration+`<s:Envelope xmlns:s="`+nsSOAP+`" xmlns:a="`+nsAutodiscover+`" xmlns:w="http://www.w3.org/2005/08/addressing">`+
+	got, err := post(ctx, rt, at, declaration+`<s:Envelope xmlns:s="`+nsSOAP+`" xmlns:a="`+nsAutodiscover+`" xmlns:w="http://www.w3.org/2005/08/addressing">`+
 		`<s:Header><a:RequestedServerVersion>Exchange2010</a:RequestedServerVersion>`+
 		`<w:Action>`+nsAutodiscover+`/Autodiscover/GetUserSettings</w:Action><w:To>`+escape(at.String())+`</w:To></s:Header>`+
 		`<s:Body><a:GetUserSettingsRequestMessage><a:Request><a:Users><a:User><a:Mailbox>`+escape(address)+`</a:Mailbox></a:User></a:Users>`+
@@ -164,7 +163,7 @@ func askSOAP(ctx context.Context, rt http.RoundTripper, at *url.URL, address str
 	if err != nil {
 		return found{}, err
 	}
-	var got struct {
+	var told struct {
 		Code  string `xml:"Response>ErrorCode"`
 		Users []struct {
 			Code     string `xml:"ErrorCode"`
@@ -175,13 +174,13 @@ func askSOAP(ctx context.Context, rt http.RoundTripper, at *url.URL, address str
 			} `xml:"UserSettings>UserSetting"`
 		} `xml:"Response>UserResponses>UserResponse"`
 	}
-	if err := answered(resp, "GetUserSettingsResponseMessage", &got, p.Now()); err != nil {
+	if err := got.read("GetUserSettingsResponseMessage", &told, p.Now()); err != nil {
 		return found{}, err
 	}
-	if got.Code != "NoError" || len(got.Users) != 1 {
+	if told.Code != "NoError" || len(told.Users) != 1 {
 		return found{}, errNowhere
 	}
-	user := got.Users[0]
+	user := told.Users[0]
 	switch user.Code {
 	case "RedirectUrl":
 		return found{redirect: user.Target}, nil
@@ -193,36 +192,30 @@ func askSOAP(ctx context.Context, rt http.RoundTripper, at *url.URL, address str
 	default:
 		return found{}, errNowhere
 	}
-	var told found
+	var where found
 	for _, s := range user.Settings {
 		switch s.Name {
 		case "ExternalEwsUrl":
-			told.external = s.Value
+			where.external = s.Value
 		case "InternalEwsUrl":
-			told.internal = s.Value
+			where.internal = s.Value
 		}
 	}
-	return told, nil
+	return where, nil
 }
 
 func askPOX(ctx context.Context, rt http.RoundTripper, at *url.URL, address string, p *Provider) (found, error) {
-	resp, err := post(ctx, rt, at, declaration+`<Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/outlook/requestschema/2006"><Request>`+
+	got, err := post(ctx, rt, at, declaration+`<Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/outlook/requestschema/2006"><Request>`+
 		`<EMailAddress>`+escape(address)+`</EMailAddress>`+
 		`<AcceptableResponseSchema>http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a</AcceptableResponseSchema>`+
 		`</Request></Autodiscover>`, "")
 	if err != nil {
 		return found{}, err
 	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)
-		return found{}, refusal(resp, p.Now())
+	if got.status != http.StatusOK {
+		return found{}, got.refusal(p.Now())
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	if err != nil {
-		return found{}, networkError(ctx, err)
-	}
-	var got struct {
+	var answer struct {
 		XMLName xml.Name `xml:"Autodiscover"`
 		Error   string   `xml:"Response>Error>ErrorCode"`
 		Account struct {
@@ -234,14 +227,14 @@ func askPOX(ctx context.Context, rt http.RoundTripper, at *url.URL, address stri
 			} `xml:"Protocol"`
 		} `xml:"Response>Account"`
 	}
-	if err := xml.NewTokenDecoder(&plain{d: raw(data)}).Decode(&got); err != nil {
+	if err := xml.NewTokenDecoder(&plain{d: raw(got.body)}).Decode(&answer); err != nil {
 		return found{}, errForeign
 	}
-	if got.Error == "500" {
+	if answer.Error == "500" {
 		return found{}, errUnknown
 	}
-	told := found{redirect: got.Account.Redirect, address: got.Account.Address}
-	for _, protocol := range got.Account.Protocols {
+	told := found{redirect: answer.Account.Redirect, address: answer.Account.Address}
+	for _, protocol := range answer.Account.Protocols {
 		switch {
 		case protocol.EWS == "":
 		case protocol.Type == "EXPR": // as seen from outside

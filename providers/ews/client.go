@@ -32,42 +32,44 @@ func (c *client) call(ctx context.Context, o operation, v any) error {
 	if !reads(o.name) {
 		return errNotAllowed
 	}
-	resp, err := post(ctx, c.rt, c.at, c.envelope(o), c.mailbox)
+	got, err := post(ctx, c.rt, c.at, c.envelope(o), c.mailbox)
 	if err != nil {
 		return err
 	}
-	return answered(resp, o.name+"Response", v, c.now())
+	return got.read(o.name+"Response", v, c.now())
 }
 
-// answered reads an envelope. Faults come with 200 and with 500.
-func answered(resp *http.Response, name string, v any, now time.Time) error {
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusInternalServerError {
-		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)
-		return refusal(resp, now)
-	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+// reply is an answer that was read to its end, so that its connection lives on.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// post sends a request. The anchor, if any, is the mailbox by which a farm of
+// servers routes it.
+func post(ctx context.Context, rt http.RoundTripper, at *url.URL, body, anchor string) (*reply, error) {
+	r, err := request(ctx, at, body, anchor)
 	if err != nil {
-		return networkError(resp.Request.Context(), err)
+		return nil, err
 	}
-	if len(data) > maxAnswer {
-		return errExcessive
+	resp, err := rt.RoundTrip(r)
+	if err != nil {
+		return nil, networkError(ctx, err)
 	}
-	err = decode(data, name, v)
-	if resp.StatusCode == http.StatusInternalServerError && (err == nil || isForeign(err)) {
-		return refusal(resp, now)
+	defer func() { _ = resp.Body.Close() }()
+	got := &reply{status: resp.StatusCode, header: resp.Header}
+	if got.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1)); err != nil {
+		return nil, networkError(ctx, err)
 	}
-	return err
+	if len(got.body) > maxAnswer {
+		return nil, errExcessive
+	}
+	return got, nil
 }
 
-func isForeign(err error) bool {
-	return errors.Is(err, errForeign) || errors.Is(err, errMalformed)
-}
-
-// post sends an envelope. The anchor, if any, is the mailbox by which a farm of
-// servers routes the request.
-func post(ctx context.Context, rt http.RoundTripper, at *url.URL, envelope, anchor string) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), strings.NewReader(envelope))
+func request(ctx context.Context, at *url.URL, body, anchor string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), strings.NewReader(body))
 	if err != nil {
 		return nil, &providers.Error{Fault: providers.Rejected, Code: "bad_address"}
 	}
@@ -76,12 +78,21 @@ func post(ctx context.Context, rt http.RoundTripper, at *url.URL, envelope, anch
 	if anchor != "" {
 		r.Header.Set("X-AnchorMailbox", anchor)
 	}
-	resp, err := rt.RoundTrip(r)
-	if err != nil {
-		return nil, networkError(ctx, err)
+	return r, nil
+}
+
+// read reads an envelope into v. Faults come with 200 and with 500.
+func (r *reply) read(name string, v any, now time.Time) error {
+	switch r.status {
+	case http.StatusOK:
+		return decode(r.body, name, v)
+	case http.StatusInternalServerError:
+		err := decode(r.body, name, v)
+		if err != nil && !errors.Is(err, errForeign) && !errors.Is(err, errMalformed) {
+			return err
+		}
 	}
-	resp.Request = r
-	return resp, nil
+	return r.refusal(now)
 }
 
 func networkError(ctx context.Context, err error) error {

@@ -38,6 +38,14 @@ const work = "work"
 
 func newAccount(t *testing.T, o ewsfake.Options, c ews.Config, login providers.Login) *account {
 	t.Helper()
+	a := newAccountOf(t, o, c, login)
+	a.remote = a.find(t, "Work")
+	return a
+}
+
+// newAccountOf makes an account without choosing a calendar.
+func newAccountOf(t *testing.T, o ewsfake.Options, c ews.Config, login providers.Login) *account {
+	t.Helper()
 	o.Expand = recur.New()
 	a := &account{server: ewsfake.New(o), sent: new(atomic.Int64)}
 	a.server.AddCalendar(work, "Work")
@@ -47,7 +55,6 @@ func newAccount(t *testing.T, o ewsfake.Options, c ews.Config, login providers.L
 	if a.grant, err = a.provider.Connect(context.Background(), login); err != nil {
 		t.Fatalf("connect: %v", err)
 	}
-	a.remote = a.find(t, "Work")
 	return a
 }
 
@@ -84,9 +91,12 @@ func (a *account) Remote() busy.Secret { return a.remote }
 func (a *account) Requests() int       { return int(a.sent.Load()) }
 
 func (a *account) Put(_ *testing.T, name string, e providertest.Entry) { a.server.Put(work, name, e) }
-func (a *account) Remove(_ *testing.T, name string)                    { a.server.Remove(work, name) }
-func (a *account) PutUnreadable(_ *testing.T, name string)             { a.server.PutUnreadable(work, name) }
-func (a *account) RemoveCalendar(*testing.T)                           { a.server.RemoveFolder(work) }
+
+func (a *account) Remove(_ *testing.T, name string) { a.server.Remove(work, name) }
+
+func (a *account) PutUnreadable(_ *testing.T, name string) { a.server.PutUnreadable(work, name) }
+
+func (a *account) RemoveCalendar(*testing.T) { a.server.RemoveFolder(work) }
 
 func (a *account) Heal(*testing.T) {
 	a.server.Heal()

@@ -109,7 +109,7 @@ func isOnline(host string) bool {
 	return false
 }
 
-var errNoScheme = errors.New("no scheme")
+var errNoScheme = &providers.Error{Code: "no_scheme", Err: errors.New("the server accepts no password")}
 
 // signIn finds out how the server lets the user in: it tries what the server
 // offers, best first, until one is not refused. A server that offers Basic may
@@ -119,8 +119,7 @@ func (p *Provider) signIn(ctx context.Context, at *url.URL, login providers.Logi
 	if err != nil {
 		return err
 	}
-	refused := &providers.Error{Code: "no_scheme", Err: errNoScheme}
-	err = refused
+	err = errNoScheme
 	for _, s := range schemes {
 		g := grant{
 			URL: at.String(), Scheme: s, Version: versions[0],
@@ -141,18 +140,17 @@ func (p *Provider) signIn(ctx context.Context, at *url.URL, login providers.Logi
 // offers asks, without a credential, how to authenticate.
 func (p *Provider) offers(ctx context.Context, at *url.URL) ([]scheme, error) {
 	probe := p.pools.of("probe", at.Host)
-	resp, err := post(ctx, probe.base, at, "", "")
-	if err != nil {
+	got, err := post(ctx, probe.base, at, "", "")
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	defer drain(resp)
-	if resp.StatusCode == http.StatusUnauthorized {
-		return offered(resp.Header), nil
-	}
-	if resp.StatusCode/100 == 2 {
+	case got.status == http.StatusUnauthorized:
+		return offered(got.header), nil
+	case got.status/100 == 2:
 		return nil, errForeign
+	default:
+		return nil, got.refusal(p.Now())
 	}
-	return nil, refusal(resp, p.Now())
 }
 
 // agree finds a version that both sides speak, and how the mailbox opens.
@@ -209,7 +207,7 @@ func explainCode(code string) error {
 		return busy.Invalid("password", `or username is refused by the server: check both, and try the username as name@example.com and as DOMAIN\name. If they are right, ask the administrator whether Extended Protection stands in the way, or a proxy that ends TLS before Exchange does`)
 	case errLoop.Code:
 		return busy.Invalid("url", "leads to a server that refuses NTLM because of Extended Protection: the channel binding does not match, as when a proxy ends TLS before Exchange does. The administrator can let Basic authentication in, or set Extended Protection for EWS to Allow")
-	case "no_scheme":
+	case errNoScheme.Code:
 		return busy.Invalid("url", "leads to a server that accepts neither NTLM nor Basic authentication: the administrator must allow one of them for EWS")
 	case codeForbidden:
 		return busy.Invalid("username", "has no access to Exchange Web Services: the administrator must enable EWS for this mailbox, and allow busyd as an application")

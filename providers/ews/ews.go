@@ -24,6 +24,10 @@ type Config struct {
 	// NTLM authenticates a connection, not a request: no two credentials may share
 	// one. It must speak HTTP/1.1 and not follow redirects.
 	Pool func() http.RoundTripper
+	// Stream is as Pool, for answers that take StreamTime; nil: Listen is refused.
+	Stream func() http.RoundTripper
+	// Debounce is how long Listen gathers events; zero: 5 seconds.
+	Debounce time.Duration
 	// Bearer renews the tokens of accounts that came with one; nil: there are none.
 	Bearer *oauth.App
 	// Trusted are hosts that a password may be sent to although they are at
@@ -63,6 +67,9 @@ func New(c Config) *Provider {
 	}
 	if c.PageEvents == 0 {
 		c.PageEvents = 500
+	}
+	if c.Debounce == 0 {
+		c.Debounce = 5 * time.Second
 	}
 	if c.ViewItems == 0 {
 		c.ViewItems = 1000
@@ -135,7 +142,7 @@ func (p *Provider) Open(_ context.Context, account providers.Account) (providers
 	if err != nil {
 		return nil, err
 	}
-	return &session{provider: p, client: p.client(rt, at, g)}, nil
+	return &session{provider: p, client: p.client(rt, at, g), grant: g, account: account}, nil
 }
 
 func (p *Provider) client(rt http.RoundTripper, at *url.URL, g grant) *client {
@@ -149,21 +156,30 @@ func (p *Provider) client(rt http.RoundTripper, at *url.URL, g grant) *client {
 // the account may.
 func (p *Provider) authenticated(at *url.URL, g grant, account providers.Account) (http.RoundTripper, error) {
 	name := strings.ToLower(at.Host) + "\x00" + strings.ToLower(g.Username)
+	rt, err := p.signed(p.pools.of(name, string(g.Scheme), g.Password), g, account)
+	if err != nil {
+		return nil, err
+	}
+	if g.Scheme == ntlm || g.Scheme == negotiate {
+		// One at a time: the steps of a handshake must meet on one connection.
+		return p.accounts.Limit(name, 1, rt), nil
+	}
+	return p.accounts.Limit(name, p.InFlight, rt), nil
+}
+
+// signed sends requests with the grant's credential over the connections of a pool.
+func (p *Provider) signed(pool *pool, g grant, account providers.Account) (http.RoundTripper, error) {
 	switch g.Scheme {
 	case bearer:
 		source, err := p.source(g, account)
 		if err != nil {
 			return nil, err
 		}
-		pool := p.pools.of(name, string(bearer))
-		return p.accounts.Limit(name, p.InFlight, source.Transport(pool.base)), nil
+		return source.Transport(pool.base), nil
 	case basic:
-		pool := p.pools.of(name, string(basic), g.Password)
-		return p.accounts.Limit(name, p.InFlight, &basicAuth{pool.base, g.Username, g.Password}), nil
+		return &basicAuth{pool.base, g.Username, g.Password}, nil
 	default:
-		// One at a time: the steps of a handshake must meet on one connection.
-		pool := p.pools.of(name, string(g.Scheme), g.Password)
-		return p.accounts.Limit(name, 1, &handshake{pool, p.Now, g.Scheme, g.Username, g.Password}), nil
+		return &handshake{pool, p.Now, g.Scheme, g.Username, g.Password}, nil
 	}
 }
 

@@ -153,10 +153,10 @@ func causeOf(err error) (cause *httpError, ok bool) {
 
 // refusal turns an answer that is no envelope into an error. What a 401 means is
 // for the session to find out.
-func refusal(resp *http.Response, now time.Time) error {
-	cause := &httpError{status: resp.StatusCode, offered: offered(resp.Header), to: resp.Header.Get("Location")}
-	e := &providers.Error{Err: cause, After: transport.RetryAfter(resp.Header, now)}
-	switch status := resp.StatusCode; {
+func (r *reply) refusal(now time.Time) error {
+	cause := &httpError{status: r.status, offered: offered(r.header), to: r.header.Get("Location")}
+	e := &providers.Error{Err: cause, After: transport.RetryAfter(r.header, now)}
+	switch status := r.status; {
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
 		e.Fault, e.Code = providers.Throttled, "throttled"
 	case status/100 == 5:

@@ -125,3 +125,25 @@ func getItems(ids []string) operation {
 	}
 	return operation{"GetItem", `<m:GetItem>` + itemShape + `<m:ItemIds>` + b.String() + `</m:ItemIds></m:GetItem>`}
 }
+
+// subscribe asks to be told, over a connection of ours, of what happens in folders.
+func subscribe(folders []string) operation {
+	var b strings.Builder
+	for _, id := range folders {
+		b.WriteString(folderID(id))
+	}
+	return operation{"Subscribe", `<m:Subscribe><m:StreamingSubscriptionRequest><t:FolderIds>` + b.String() + `</t:FolderIds><t:EventTypes>` +
+		`<t:EventType>CreatedEvent</t:EventType><t:EventType>DeletedEvent</t:EventType>` +
+		`<t:EventType>ModifiedEvent</t:EventType><t:EventType>MovedEvent</t:EventType><t:EventType>CopiedEvent</t:EventType>` +
+		`</t:EventTypes></m:StreamingSubscriptionRequest></m:Subscribe>`}
+}
+
+func unsubscribe(id string) operation {
+	return operation{"Unsubscribe", `<m:Unsubscribe><m:SubscriptionId>` + escape(id) + `</m:SubscriptionId></m:Unsubscribe>`}
+}
+
+func streamEvents(id string) operation {
+	return operation{"GetStreamingEvents", `<m:GetStreamingEvents><m:SubscriptionIds><t:SubscriptionId>` + escape(id) +
+		`</t:SubscriptionId></m:SubscriptionIds><m:ConnectionTimeout>` + strconv.Itoa(int(streamFor/time.Minute)) +
+		`</m:ConnectionTimeout></m:GetStreamingEvents>`}
+}

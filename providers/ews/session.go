@@ -11,6 +11,8 @@ import (
 type session struct {
 	provider *Provider
 	client   *client
+	grant    grant
+	account  providers.Account
 	pending  *pending
 }
 

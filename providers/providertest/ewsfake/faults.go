@@ -118,6 +118,14 @@ func Failing(code string, ms int) Fault {
 	})
 }
 
+// FailingStream answers a GetStreamingEvents with a response code.
+func FailingStream(code string) Fault {
+	return always(func(w http.ResponseWriter) {
+		writeEnvelope(w, http.StatusOK, `<m:GetStreamingEventsResponse xmlns:m="`+nsMessages+`" xmlns:t="`+nsTypes+`"><m:ResponseMessages>`+
+			failure("GetStreamingEventsResponseMessage", code, "")+`</m:ResponseMessages></m:GetStreamingEventsResponse>`)
+	}).On("GetStreamingEvents")
+}
+
 // Empty answers 200 with an envelope that holds nothing.
 func Empty() Fault {
 	return Edit(func(body string) string {
