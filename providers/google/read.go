@@ -157,11 +157,9 @@ func moment(at *calendar.EventDateTime, zone *time.Location) (busy.Moment, bool)
 	if zone == nil || zone.String() == busy.UTC {
 		return busy.InstantOf(t), true
 	}
-	m := busy.InstantOf(t.In(zone))
-	local := t.In(zone)
-	m.Wall = time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), 0, time.UTC)
-	m.Zone = zone.String()
-	return m, true
+	_, offset := t.In(zone).Zone()
+	reading := busy.InstantOf(t.Add(time.Duration(offset) * time.Second))
+	return busy.Moment{Wall: reading.Wall, Zone: zone.String()}, true
 }
 
 // isPast reports whether an event is so long over that a listing would leave it
