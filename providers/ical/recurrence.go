@@ -16,7 +16,7 @@ const (
 const unreadableRule = "UNREADABLE"
 
 // recurrence returns the event's recurrence lines in the form that
-// busy.Event.Recurrence asks for. Rules are not checked beyond their letters;
+// busy.Event.Recurrence asks for. Rules are not checked beyond their words;
 // dates that cannot be read are left out and flagged.
 func (c *converter) recurrence(e *component, start busy.Moment) []string {
 	var lines []string
@@ -46,6 +46,27 @@ func (c *converter) recurrence(e *component, start busy.Moment) []string {
 var ruleParts = set("FREQ", "UNTIL", "COUNT", "INTERVAL", "BYSECOND", "BYMINUTE", "BYHOUR", "BYDAY", "BYMONTHDAY",
 	"BYYEARDAY", "BYWEEKNO", "BYMONTH", "BYSETPOS", "WKST", "RSCALE", "SKIP")
 
+// ruleWords are all words that the values of a rule can hold. Other words are
+// somebody's, and must not be kept.
+var ruleWords = set("SECONDLY", "MINUTELY", "HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY",
+	"MO", "TU", "WE", "TH", "FR", "SA", "SU", "T", "Z", "L", "OMIT", "BACKWARD", "FORWARD",
+	"GREGORIAN", "GREGORY", "BUDDHIST", "CHINESE", "COPTIC", "DANGI", "ETHIOPIC", "HEBREW", "INDIAN", "ISLAMIC", "CIVIL",
+	"JAPANESE", "PERSIAN", "ROC")
+
+// isRuleValue reports whether a value, in upper case, is made of numbers and the
+// words of rules.
+func isRuleValue(v string) bool {
+	if strings.Trim(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789,+-") != "" {
+		return false
+	}
+	for word := range strings.FieldsFuncSeq(v, func(r rune) bool { return r < 'A' }) {
+		if !ruleWords[word] {
+			return false
+		}
+	}
+	return true
+}
+
 // ruleOf returns a rule in one spelling: upper case, no spaces, no extensions.
 // It is false for what does not look like a rule.
 func ruleOf(value string) (string, bool) {
@@ -56,7 +77,7 @@ func ruleOf(value string) (string, bool) {
 		switch {
 		case part == "" || strings.HasPrefix(name, "X-"):
 			continue
-		case !ruleParts[name] || strings.Trim(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789,+-") != "":
+		case !ruleParts[name] || !isRuleValue(v):
 			return "", false
 		}
 		parts = append(parts, part)
