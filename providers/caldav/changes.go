@@ -2,6 +2,8 @@ package caldav
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/url"
@@ -217,7 +219,7 @@ func memberOf(collection *url.URL, a *answer) (member, bool) {
 		!strings.HasPrefix(at.Path, keyOf(collection)+"/") {
 		return member{}, false
 	}
-	return member{key: keyOf(at), href: a.href, etag: normalETag(a.etag)}, true
+	return member{key: keyOf(at), href: a.href, etag: versionOf(a.etag)}, true
 }
 
 // isTask reports whether a content type names a component other than an event.
@@ -226,9 +228,19 @@ func isTask(contentType string) bool {
 	return ok && !strings.HasPrefix(strings.Trim(component, `"' `), "vevent")
 }
 
-// normalETag strips what servers are not consistent about: the mark of a weak
-// tag and the quotes.
-func normalETag(etag string) string {
-	etag = strings.TrimPrefix(strings.TrimSpace(etag), "W/")
-	return strings.Trim(etag, `"`)
+// versionOf makes a version of an entity tag (RFC 9110 §8.8.3), without what
+// servers are not consistent about: the mark of a weak tag and the quotes. The tag
+// itself is not kept, for a server writes into it what it likes, such as a user's
+// id. No tag is no version.
+func versionOf(etag string) string {
+	etag = strings.Trim(strings.TrimPrefix(strings.TrimSpace(etag), "W/"), `"`)
+	if etag == "" {
+		return ""
+	}
+	return digest(etag)
+}
+
+func digest[T string | []byte](content T) string {
+	sum := sha256.Sum256([]byte(content))
+	return hex.EncodeToString(sum[:12])
 }

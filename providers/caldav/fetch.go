@@ -3,8 +3,6 @@ package caldav
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"io"
 	"net/http"
 	"net/url"
@@ -137,7 +135,7 @@ func (s *session) multiget(ctx context.Context, at *url.URL, q providers.Query, 
 		if !wanted {
 			return nil
 		}
-		if etag := normalETag(a.etag); etag != "" {
+		if etag := versionOf(a.etag); etag != "" {
 			m.etag = etag
 		}
 		switch {
@@ -171,8 +169,7 @@ func (s *session) multiget(ctx context.Context, at *url.URL, q providers.Query, 
 func (s *session) read(into *busy.Change, m member, data []byte, q providers.Query) {
 	version := m.etag
 	if version == "" {
-		sum := sha256.Sum256(data)
-		version = "sha256:" + hex.EncodeToString(sum[:12])
+		version = "content:" + digest(data)
 	}
 	read, err := ical.Parse(bytes.NewReader(data), ical.Options{
 		Key: m.key, Version: version, Zone: q.Zone, Self: s.grant.Addresses,
@@ -204,7 +201,7 @@ func (s *session) recover(ctx context.Context, at *url.URL, q providers.Query, a
 			if err != nil {
 				return err
 			}
-			if etag = normalETag(etag); etag != "" {
+			if etag = versionOf(etag); etag != "" {
 				m.etag = etag
 			}
 			s.read(&all.Change, m, data, q)
