@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/busyd/busyd/configs"
 	"github.com/busyd/busyd/providers/caldav/caldavserver"
 	"github.com/busyd/busyd/queue/redistest"
@@ -36,7 +34,7 @@ func TestMain(m *testing.M) {
 		_ = os.Unsetenv(asBusyd)
 		main()
 	}
-	redis.SetLogger(silent{})
+	quiet()
 	os.Exit(withPostgres(m))
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,14 +19,20 @@ import (
 )
 
 func main() {
-	redis.SetLogger(silent{})
+	quiet()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }
 
-// silent drops what go-redis would print at each failed dial. That Redis is away
-// is logged once, by those who need it.
+// quiet keeps libraries from printing by themselves. net/http would quote what a
+// server sends unasked, which may be anything of somebody's calendar, and go-redis
+// tell of each failed dial: that Redis is away is logged once, by those who need it.
+func quiet() {
+	log.SetOutput(io.Discard)
+	redis.SetLogger(silent{})
+}
+
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
