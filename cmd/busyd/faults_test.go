@@ -322,10 +322,16 @@ func (f *field) flushMidRun() {
 	let()
 }
 
-// trouble has the server in trouble until several runs have failed.
+// trouble has the server in trouble until several runs have failed: those that
+// ask what changed, and those that list everything.
 func (f *field) trouble(t trouble) {
 	f.server.set(t)
-	f.await("runs that fail", func() bool { return f.calendar(f.addresses[0]).Failures >= 3 })
+	fail := func(runs int) {
+		f.await("runs that fail", func() bool { return f.calendar(f.addresses[0]).Failures >= runs })
+	}
+	fail(1)
+	f.must("resync", "--tenant", "acme", "--full")
+	fail(4)
 	f.server.set(nil)
 }
 
