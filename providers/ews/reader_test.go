@@ -3,6 +3,10 @@ package ews_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -108,3 +112,12 @@ func entry(subject string, start time.Time, length time.Duration) providertest.E
 }
 
 func day(month time.Month, d int) time.Time { return time.Date(2026, month, d, 9, 0, 0, 0, time.UTC) }
+
+type transportFunc func(*http.Request) (*http.Response, error)
+
+func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+var (
+	loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	quiet    = log.New(io.Discard, "", 0)
+)

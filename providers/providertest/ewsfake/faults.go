@@ -26,12 +26,15 @@ func (f Fault) Times(n int) Fault {
 	return f
 }
 
-// FailNext queues faults. Each request suffers the first queued one that is
+// FailNext queues faults; the zero Fault is none. Each request suffers the first queued one that is
 // meant for its operation.
 func (s *Server) FailNext(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range faults {
+		if f.do == nil {
+			continue
+		}
 		if f.times == 0 {
 			f.times = 1
 		}

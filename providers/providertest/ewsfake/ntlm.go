@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/md5" //nolint:gosec // what MS-NLMP has
+	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -172,6 +174,16 @@ func (s *Server) proves(challenge, m []byte) bool {
 		return false
 	}
 	return s.Binding == nil || bytes.Equal(pair(temp[28:], 10), s.Binding)
+}
+
+// BindingOf is what an answer over TLS holds of the channel (MS-NLMP §3.1.5.1.2),
+// where the certificate was signed with SHA-256.
+func BindingOf(server *x509.Certificate) []byte {
+	end := sha256.Sum256(server.Raw)
+	data := append([]byte("tls-server-end-point:"), end[:]...)
+	packed := append(make([]byte, 16), byte(len(data)), 0, 0, 0)
+	sum := md5.Sum(append(packed, data...)) //nolint:gosec // what MS-NLMP has
+	return sum[:]
 }
 
 func payload(m []byte, at int) ([]byte, bool) {
