@@ -94,16 +94,23 @@ func download(t *testing.T, server *caldavreal.Server, calendar string) []busy.E
 	t.Helper()
 	login := providers.Login{URL: server.URL, Username: server.Username, Password: busy.Secret(server.Password)}
 	a := newAccount(t, transport.New(transport.Config{Allow: loopback}), login, "/"+calendar+"/")
-	page, err := a.Open(t).Changes(context.Background(), providers.Query{
-		Remote: a.Remote(), Zone: "Europe/Berlin", Version: func(string) (string, bool) { return "", false },
-	})
-	if err != nil || page.More {
-		t.Fatalf("more %t, %v", page.More, err)
+	session := a.Open(t)
+	var events []busy.Event
+	for page := (providers.Page{More: true}); page.More; {
+		var err error
+		page, err = session.Changes(context.Background(), providers.Query{
+			Remote: a.Remote(), Cursor: page.Cursor, Zone: "Europe/Berlin",
+			Version: func(string) (string, bool) { return "", false },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page.Unreadable) > 0 {
+			t.Errorf("%s: %v", calendar, page.Unreadable)
+		}
+		events = append(events, page.Events...)
 	}
-	if len(page.Unreadable) > 0 {
-		t.Errorf("%s: %v", calendar, page.Unreadable)
-	}
-	return page.Events
+	return events
 }
 
 func occurrences(t *testing.T, events []busy.Event) []string {
