@@ -152,7 +152,7 @@ func TestVersions(t *testing.T) {
 func TestOnlyReadingIsSent(t *testing.T) {
 	c := &client{now: time.Now} // sending would panic
 	for _, name := range []string{"DeleteItem", "CreateItem", "UpdateItem", "SendItem", "MoveItem", "GetUserAvailabilityRequest", "EmptyFolder", ""} {
-		if err := c.call(t.Context(), operation{name: name}, nil); err != errNotAllowed { //nolint:errorlint // the very one
+		if err := c.call(t.Context(), operation{name: name}, nil); err != errNotAllowed {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
