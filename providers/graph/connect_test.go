@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -162,15 +163,36 @@ func TestAdminConsent(t *testing.T) {
 }
 
 func TestPermissionsLeftOut(t *testing.T) {
-	basic := graphfake.Options{Withheld: []string{graph.ScopeBasic}}
 	a := connect(t, graphfake.Options{}, graph.Config{}, false)
-	a.server.Withheld = basic.Withheld
+	a.server.Withheld = []string{graph.ScopeBasic}
 	_, err := a.authorize(consent(false))
 	violation(t, err, "consent", "permission to read calendars")
 
-	a.server.Withheld = []string{graph.ScopeRead}
+	// The narrow one was granted before, the wide one is not now.
+	a.server.Withheld = nil
+	a.server.FailNext(graphfake.Edit("scopes", func(body string) string {
+		return strings.Replace(body, graph.ScopeRead, graph.ScopeBasic, 1)
+	}).On("token"))
 	_, err = a.authorize(consent(true))
-	violation(t, err, "consent", "permission")
+	violation(t, err, "consent", "told of changes")
+}
+
+// TestForeignIDToken: an account that was named to somebody else is not believed.
+func TestForeignIDToken(t *testing.T) {
+	a := connect(t, graphfake.Options{}, graph.Config{}, false)
+	encode := base64.RawURLEncoding.EncodeToString
+	for name, claims := range map[string]string{
+		"somebody else's":   `{"iss":"https://login.test","sub":"x","aud":"another"}`,
+		"without a subject": `{"iss":"https://login.test","aud":"` + graphfake.ClientID + `"}`,
+		"without an issuer": `{"sub":"x","aud":"` + graphfake.ClientID + `"}`,
+	} {
+		token := "e30." + encode([]byte(claims)) + ".x"
+		a.server.FailNext(graphfake.Body(`{"token_type":"Bearer","access_token":"a","refresh_token":"r","expires_in":3600,` +
+			`"scope":"Calendars.ReadBasic","id_token":"` + token + `"}`).On("token"))
+		if _, err := a.authorize(consent(false)); providers.CodeOf(err) != "id_token_unreadable" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestCode(t *testing.T) {

@@ -42,11 +42,7 @@ type item struct {
 }
 
 func (i item) unreadable() busy.Unreadable {
-	u := busy.Unreadable{Key: i.event.Key, Version: i.event.Version, Problem: i.problem}
-	if i.problem == busy.ProblemMissing {
-		u.Version = "" // asked for again
-	}
-	return u
+	return busy.Unreadable{Key: i.event.Key, Version: i.event.Version, Problem: i.problem}
 }
 
 // read converts the event; home is the calendar's zone. Each is a single event:

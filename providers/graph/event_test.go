@@ -193,3 +193,24 @@ func sampleOf[T any](t *testing.T, name string, raw []byte, look func(T)) {
 		look(v)
 	}
 }
+
+// TestDigest: the order in which Graph shows a window does not matter, and what
+// comes twice counts as it came last.
+func TestDigest(t *testing.T) {
+	digest := func(subjects ...string) string {
+		v := &view{at: map[string]int{}}
+		for _, s := range subjects {
+			v.add(event{ID: s[:1], Subject: s, ShowAs: "busy"}.read(home))
+		}
+		return v.digest()
+	}
+	if digest("a", "b", "c") != digest("c", "a", "b") {
+		t.Error("another order is another digest")
+	}
+	if digest("a", "b") == digest("a", "c") || digest("a") == digest() || digest("a", "A") == digest("a") {
+		t.Error("two windows have one digest")
+	}
+	if digest("a1", "b", "a2") != digest("a2", "b") {
+		t.Error("an event that came twice does not count as it came last")
+	}
+}

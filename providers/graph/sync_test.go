@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/busyd/busyd/busy"
@@ -219,7 +220,7 @@ func TestLinks(t *testing.T) {
 	for kind, field := range map[string]string{"calendars": "nextLink", "view": "nextLink", "delta": "deltaLink"} {
 		for _, evil := range []string{
 			"https://evil.test/v1.0/", "http://graph.fake.test/v1.0/", "https://graph.fake.test.evil.test/v1.0/",
-			"https://graph.fake.test@evil.test/v1.0/", "https://graph.fake.test/beta/", "//evil.test/", "::",
+			"https://graph.fake.test@evil.test/v1.0/", "https://user@graph.fake.test/v1.0/", "https://graph.fake.test/beta/", "//evil.test/", "::",
 		} {
 			a := connect(t, graphfake.Options{PageCalendars: 1}, graph.Config{ViewEvents: 5, Reread: -1}, false)
 			fill(a, 8)
@@ -280,29 +281,26 @@ func TestNoProof(t *testing.T) {
 
 // TestFourAtOnce: that is what Graph allows for a mailbox, whoever asks.
 func TestFourAtOnce(t *testing.T) {
-	a := connect(t, graphfake.Options{}, graph.Config{}, false)
-	a.server.Put(work, "a", meeting("A", 2))
-	arrived, leave := make(chan struct{}, 20), make(chan struct{})
-	a.server.FailNext(graphfake.Meanwhile(func() {
-		arrived <- struct{}{}
-		<-leave
-	}).On("view").Times(-1))
-	var all sync.WaitGroup
-	for range 12 {
-		all.Go(func() {
-			if _, err := ask(t, a, nil); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	for range 4 {
-		<-arrived
-	}
-	close(leave)
-	all.Wait()
-	if most := a.server.MostAtOnce(); most != 4 {
-		t.Errorf("%d requests at once", most)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		a := connect(t, graphfake.Options{}, graph.Config{}, false)
+		a.server.Put(work, "a", meeting("A", 2))
+		leave := make(chan struct{})
+		a.server.FailNext(graphfake.Meanwhile(func() { <-leave }).On("view").Times(-1))
+		var all sync.WaitGroup
+		for range 12 {
+			all.Go(func() {
+				if _, err := ask(t, a, nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait() // until all of them wait: some at the server, others for their turn
+		close(leave)
+		all.Wait()
+		if most := a.server.MostAtOnce(); most != 4 {
+			t.Errorf("%d requests at once", most)
+		}
+	})
 }
 
 // TestPrefer: every request asks for ids that stay and times in UTC. The fake
@@ -329,4 +327,47 @@ func (s strip) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Del("Prefer")
 	return s.next.RoundTrip(r)
+}
+
+// TestPages: a listing is gone on with by the session that began it, page by page,
+// and by no other way.
+func TestPages(t *testing.T) {
+	a := connect(t, graphfake.Options{}, graph.Config{PageEvents: 3}, false)
+	fill(a, 10)
+	held := a.server.ID(work, "n00")
+	listed, err := ask(t, a, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for _, e := range listed.Events {
+		if e.Key == held {
+			versions[e.Key] = e.Version
+		}
+	}
+	session := a.Open(t)
+	next := func(s providers.Session, cursor providers.Cursor) (providers.Page, error) {
+		return s.Changes(context.Background(), providers.Query{
+			Remote: a.remote, Cursor: cursor, Window: providertest.Window, Zone: providertest.Zone,
+			Version: func(key string) (string, bool) { v, ok := versions[key]; return v, ok },
+		})
+	}
+	first, err := next(session, nil)
+	if err != nil || len(first.Same) != 1 || len(first.Events) != 3 || !first.More {
+		t.Fatalf("the first page: %d same, %d events, %v", len(first.Same), len(first.Events), err)
+	}
+	if _, err := next(a.Open(t), first.Cursor); providers.FaultOf(err) != providers.CursorExpired {
+		t.Errorf("another session goes on: %v", err)
+	}
+	second, err := next(session, first.Cursor)
+	if err != nil || len(second.Same) != 0 || len(second.Events) != 3 || !second.More {
+		t.Fatalf("the second page: %d same, %d events, %v", len(second.Same), len(second.Events), err)
+	}
+	if _, err := next(session, first.Cursor); providers.FaultOf(err) != providers.CursorExpired {
+		t.Errorf("the first page's cursor, again: %v", err)
+	}
+	third, err := next(session, second.Cursor)
+	if err != nil || len(third.Events) != 3 || third.More || !third.Full {
+		t.Errorf("the last page: %d events, more %t, %v", len(third.Events), third.More, err)
+	}
 }
