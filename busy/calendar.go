@@ -88,6 +88,8 @@ const (
 	OutcomeUnreachable  Outcome = "unreachable"
 	OutcomeInterrupted  Outcome = "interrupted" // the worker was stopped
 	OutcomeFailed       Outcome = "failed"      // anything else; see the log
+	// OutcomeDeferred is not recorded: nothing was tried, for the sake of others.
+	OutcomeDeferred Outcome = "deferred"
 )
 
 // CalendarState is the word for a calendar's freshness in answers.

@@ -100,7 +100,7 @@ type Tally struct {
 type Release struct {
 	Outcome Outcome
 	// AsOf is when the complete reading began; zero keeps the stored one, and
-	// counts the run as failed. With OutcomeChanged it is also ChangedAt.
+	// counts the run as failed, unless it is deferred. With OutcomeChanged it is also ChangedAt.
 	AsOf time.Time
 	// FullAt is when a complete listing began; zero keeps the stored one.
 	FullAt time.Time

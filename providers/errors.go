@@ -29,6 +29,9 @@ const (
 	Rejected
 	// AwaitingAdmin: the owner's organisation must consent before busyd may read.
 	AwaitingAdmin
+	// Deferred: busyd itself puts the request off, by After, so that one account or
+	// server does not keep the others waiting. Nothing failed.
+	Deferred
 )
 
 func (f Fault) String() string {
@@ -49,6 +52,8 @@ func (f Fault) String() string {
 		return "rejected"
 	case AwaitingAdmin:
 		return "awaiting_admin"
+	case Deferred:
+		return "deferred"
 	default:
 		return "unknown"
 	}

@@ -96,6 +96,31 @@ func (c *Client) Depths(context.Context) (map[busy.Urgency]Depth, error) {
 	return depths, nil
 }
 
+const (
+	// perWorker is how many tasks may wait for each worker: enough to keep it busy
+	// until the sweep looks again, and over in a moment.
+	perWorker = 8
+	// fewestWorkers are counted on, for none is known where Redis was just flushed.
+	fewestWorkers = 16
+)
+
+// Room is how many tasks the queues should get.
+func (c *Client) Room(ctx context.Context) (int, error) {
+	pending, err := c.Pending(ctx)
+	if err != nil {
+		return 0, err
+	}
+	servers, err := c.inspector.Servers()
+	if err != nil {
+		return 0, fmt.Errorf("count the workers: %w", err)
+	}
+	workers := 0
+	for _, s := range servers {
+		workers += s.Concurrency
+	}
+	return max(workers, fewestWorkers)*perWorker - pending, nil
+}
+
 // Pending counts the tasks that wait for a worker.
 func (c *Client) Pending(ctx context.Context) (int, error) {
 	depths, err := c.Depths(ctx)

@@ -33,12 +33,14 @@ func Open(address busy.Secret) (Redis, error) {
 		if err != nil {
 			return nil, errAddress
 		}
+		options.ContextTimeoutEnabled = true // else a Redis that hangs holds callers up for longer than they allow
 		return redis.NewClient(options), nil
 	case "redis-cluster", "rediss-cluster":
 		options, err := redis.ParseClusterURL(oneHost(strings.TrimSuffix(scheme, "-cluster"), rest))
 		if err != nil {
 			return nil, errAddress
 		}
+		options.ContextTimeoutEnabled = true
 		return redis.NewClusterClient(options), nil
 	case "redis-sentinel", "rediss-sentinel":
 		return openSentinel(oneHost(strings.TrimSuffix(scheme, "-sentinel"), rest))
@@ -66,6 +68,7 @@ func openSentinel(address string) (Redis, error) {
 	if err != nil || own["master"] == "" {
 		return nil, errAddress
 	}
+	options.ContextTimeoutEnabled = true
 	options.MasterName = own["master"]
 	options.Username = u.User.Username()
 	options.Password, _ = u.User.Password()

@@ -19,7 +19,9 @@ type Due interface {
 // Queue is where it puts them. [Client] is one.
 type Queue interface {
 	Enqueue(ctx context.Context, tasks []busy.Task) error
-	Pending(ctx context.Context) (int, error)
+	// Room is how many tasks there is room for. Who goes first is decided in
+	// Postgres, so the order of a long queue would be an old decision.
+	Room(ctx context.Context) (int, error)
 }
 
 // Sweep moves due calendars from Postgres into the queues. Any number may run.
@@ -29,21 +31,18 @@ type Sweep struct {
 	// Interval between two looks, with a quarter of jitter either way.
 	Interval time.Duration
 	// Batch is how many calendars are claimed at once.
-	Batch int
-	// MaxPending keeps the queues short: while more tasks wait, nothing is
-	// claimed. Who goes first is decided in Postgres, so the order of a long
-	// queue would be an old decision.
-	MaxPending int
-	Now        func() time.Time
-	Random     func() float64 // in [0, 1)
-	Log        *slog.Logger
+	Batch  int
+	Now    func() time.Time
+	Random func() float64 // in [0, 1)
+	Log    *slog.Logger
 }
 
-// The usual sizes.
-const (
-	Batch      = 1000
-	MaxPending = 10_000
-)
+// Batch is the usual size.
+const Batch = 1000
+
+// refills is how many times in an interval the sweep looks while more is due than
+// there is room for.
+const refills = 8
 
 // longestPause bounds the backoff while Postgres or Redis is away, and so how
 // late the sweep notices that they are back.
@@ -53,7 +52,7 @@ const longestPause = 5 * time.Second
 func (s *Sweep) Run(ctx context.Context) {
 	pause, away := s.Interval, false
 	for {
-		err := s.drain(ctx)
+		full, err := s.drain(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -68,6 +67,9 @@ func (s *Sweep) Run(ctx context.Context) {
 				s.Log.Info("the sweep works again")
 			}
 			away, pause = false, s.Interval
+			if full {
+				pause /= refills
+			}
 		}
 		jitter := 0.75 + s.Random()/2
 		select {
@@ -78,27 +80,27 @@ func (s *Sweep) Run(ctx context.Context) {
 	}
 }
 
-// drain moves batches until one is not full. Redis is asked first, so that
-// nothing is claimed while it is away.
-func (s *Sweep) drain(ctx context.Context) error {
+// drain moves batches until nothing is due or the queues are full. Redis is asked
+// first, so that nothing is claimed while it is away.
+func (s *Sweep) drain(ctx context.Context) (full bool, err error) {
 	for {
-		pending, err := s.Queue.Pending(ctx)
+		room, err := s.Queue.Room(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
-		limit := min(s.Batch, s.MaxPending-pending)
+		limit := min(s.Batch, room)
 		if limit <= 0 {
-			return nil
+			return true, nil
 		}
 		tasks, err := s.Due.ClaimDue(ctx, s.Now(), limit, Again)
 		if err != nil {
-			return fmt.Errorf("claim due calendars: %w", err)
+			return false, fmt.Errorf("claim due calendars: %w", err)
 		}
 		if err := s.Queue.Enqueue(ctx, tasks); err != nil {
-			return err
+			return false, err
 		}
 		if len(tasks) < limit {
-			return nil
+			return false, nil
 		}
 	}
 }

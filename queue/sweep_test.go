@@ -93,10 +93,10 @@ func (q *line) Enqueue(_ context.Context, tasks []busy.Task) error {
 	return q.fail
 }
 
-func (q *line) Pending(context.Context) (int, error) {
+func (q *line) Room(context.Context) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.waiting, q.fail
+	return 1000 - q.waiting, q.fail
 }
 
 func (q *line) count() int {
@@ -113,7 +113,7 @@ func (q *line) set(waiting int, fail error) {
 
 func sweep(due queue.Due, q queue.Queue, l *logs) *queue.Sweep {
 	return &queue.Sweep{
-		Due: due, Queue: q, Interval: time.Second, Batch: 100, MaxPending: 1000,
+		Due: due, Queue: q, Interval: time.Second, Batch: 100,
 		Now: time.Now, Random: func() float64 { return 0.5 }, Log: l.logger(),
 	}
 }
@@ -151,6 +151,12 @@ func TestSweepKeepsTheQueueShort(t *testing.T) {
 		synctest.Wait()
 		if q.count() != 1000 {
 			t.Errorf("%d tasks wait once there was room again", q.count())
+		}
+		q.set(0, nil)
+		time.Sleep(time.Second / 8) // more is due: it looks sooner
+		synctest.Wait()
+		if q.count() != 1000 {
+			t.Errorf("%d tasks wait an eighth of an interval after there was room", q.count())
 		}
 		cancel()
 	})

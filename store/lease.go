@@ -120,8 +120,8 @@ func (s *Store) bookkeep(ctx context.Context, l busy.Lease, query string, args .
 const releaseQuery = `
 	update calendars
 	set lease_until = null,
-		outcome = $4,
-		failures = case when $5 then 0 else failures + 1 end,
+		outcome = case when $4 = 'deferred' then outcome else $4 end,
+		failures = case when $5 then 0 when $4 = 'deferred' then failures else failures + 1 end,
 		as_of = coalesce($6, as_of),
 		changed_at = case when $4 = 'changed' then coalesce($6, changed_at) else changed_at end,
 		full_at = coalesce($7, full_at),

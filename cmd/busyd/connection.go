@@ -82,7 +82,7 @@ func readSmall(r io.Reader) ([]byte, error) {
 
 // verify signs in at the provider, to find out whether a login is good.
 func (s *session) verify(kind busy.Kind, login providers.Login) (busy.Secret, error) {
-	for _, p := range newProviders(s.config, nil) {
+	for _, p := range newProviders(s.config, nil, nil) {
 		if connector, ok := p.(providers.Connector); ok && p.Kind() == kind {
 			grant, err := connector.Connect(s, login)
 			return grant, notConnected(err)
@@ -93,7 +93,7 @@ func (s *session) verify(kind busy.Kind, login providers.Login) (busy.Secret, er
 
 // accounts connects and disconnects.
 func (s *session) accounts() *connect.Service {
-	return newConnect(s.config, s.store, newProviders(s.config, nil), slog.New(slog.DiscardHandler))
+	return newConnect(s.config, s.store, newProviders(s.config, nil, nil), slog.New(slog.DiscardHandler))
 }
 
 // parting is what is left to an account's owner.

@@ -15,6 +15,7 @@ import (
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/configs"
 	"github.com/busyd/busyd/providers"
+	"github.com/busyd/busyd/providers/transport"
 	"github.com/busyd/busyd/queue"
 	"github.com/busyd/busyd/store"
 	"github.com/busyd/busyd/sync/connect"
@@ -38,6 +39,7 @@ type daemon struct {
 	redis   queue.Redis
 	queue   *queue.Client
 	metrics *metrics
+	gate    *transport.Gate
 
 	providers []providers.Provider // as in newProviders, unless set before
 	connect   *connect.Service
@@ -108,8 +110,9 @@ func (d *daemon) open(ctx context.Context) (err error) {
 	}
 	d.queue = queue.NewClient(d.redis, time.Now)
 	d.metrics = newMetrics(d.store, d.queue, d.log)
+	d.gate = transport.NewGate(queue.NewLimits(d.redis, time.Now), d.config.Worker.Concurrency)
 	if d.providers == nil {
-		d.providers = newProviders(d.config, d.metrics.observeCall)
+		d.providers = newProviders(d.config, d.gate, d.metrics.observeCall)
 	}
 	d.connect = newConnect(d.config, d.store, d.providers, d.log)
 	return nil
@@ -192,8 +195,8 @@ func (d *daemon) callback(kind busy.Kind) string {
 func (d *daemon) sweep(ctx context.Context) error {
 	sweep := &queue.Sweep{
 		Due: d.store, Queue: d.queue, Interval: d.config.Sweep.Interval,
-		Batch: queue.Batch, MaxPending: queue.MaxPending,
-		Now: time.Now, Random: rand.Float64, Log: d.log,
+		Batch: queue.Batch,
+		Now:   time.Now, Random: rand.Float64, Log: d.log,
 	}
 	sweep.Run(ctx)
 	return nil
@@ -208,6 +211,7 @@ func (d *daemon) work(ctx context.Context) error {
 	runner := pull.New(pull.Config{
 		Store:     d.store,
 		Providers: d.providers,
+		Gate:      d.gate,
 		Upkeep:    keeper.Keep,
 		Expand:    recur.New(),
 		Now:       time.Now,

@@ -15,13 +15,13 @@ import (
 	"github.com/busyd/busyd/store"
 )
 
-// newProviders returns every provider there is. observe is told of each call to
-// one; it may be nil.
-func newProviders(c configs.Config, observe func(transport.Call)) []providers.Provider {
+// newProviders returns every provider there is. Requests go through the gate, and
+// observe is told of each; both may be nil.
+func newProviders(c configs.Config, gate *transport.Gate, observe func(transport.Call)) []providers.Provider {
 	return []providers.Provider{
-		caldav.New(caldav.Config{HTTP: transport.New(transport.Config{
+		caldav.New(caldav.Config{HTTP: behind(gate, busy.CalDAV, transport.New(transport.Config{
 			Kind: busy.CalDAV, UserAgent: "busyd/" + version(), Allow: c.Network.Allow, Observe: observe,
-		})}),
+		}))}),
 	}
 }
 

@@ -23,29 +23,38 @@ type lane struct {
 // so a caller must close one before it sends the next. Waiting ends with the
 // request's context.
 func (a *Accounts) Limit(account string, n int, next http.RoundTripper) http.RoundTripper {
-	return &limited{accounts: a, account: account, n: n, next: next}
+	return &limited{accounts: a, name: func(*http.Request) string { return account }, n: n, next: next}
+}
+
+// LimitServers is as Limit, for all requests to one host.
+func (a *Accounts) LimitServers(n int, next http.RoundTripper) http.RoundTripper {
+	return &limited{accounts: a, name: func(r *http.Request) string { return r.URL.Host }, n: n, next: next}
 }
 
 type limited struct {
 	accounts *Accounts
-	account  string
+	name     func(*http.Request) string
 	n        int
 	next     http.RoundTripper
 }
 
+// CloseIdleConnections lets [http.Client.CloseIdleConnections] reach the pools.
+func (l *limited) CloseIdleConnections() { closeIdle(l.next) }
+
 // RoundTrip implements [http.RoundTripper].
 func (l *limited) RoundTrip(r *http.Request) (*http.Response, error) {
-	lane := l.accounts.enter(l.account, l.n)
+	account := l.name(r)
+	lane := l.accounts.enter(account, l.n)
 	select {
 	case lane.slots <- struct{}{}:
 	case <-r.Context().Done():
 		closeBody(r)
-		l.accounts.leave(l.account)
+		l.accounts.leave(account)
 		return nil, r.Context().Err()
 	}
 	done := sync.OnceFunc(func() {
 		<-lane.slots
-		l.accounts.leave(l.account)
+		l.accounts.leave(account)
 	})
 	resp, err := l.next.RoundTrip(r)
 	if err != nil {

@@ -158,6 +158,12 @@ func (g *guarded) CloseIdleConnections() {
 	g.http.CloseIdleConnections()
 }
 
+func closeIdle(rt http.RoundTripper) {
+	if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
 func closeBody(r *http.Request) {
 	if r.Body != nil {
 		_ = r.Body.Close()

@@ -36,6 +36,15 @@ type Expander interface {
 	Expand(ctx context.Context, series []busy.Event, window busy.Span, zone *time.Location) ([]busy.Occurrence, error)
 }
 
+// Gate keeps the provider's limits and shares the workers out.
+type Gate interface {
+	// Admit lets a run begin, with the context that its requests must carry; the
+	// run is over when that is done. The error is a [providers.Error], Deferred.
+	Admit(ctx context.Context, work busy.Work) (context.Context, error)
+	// Pause is told for how long the provider wants the account to be left alone.
+	Pause(ctx context.Context, work busy.Work, d time.Duration)
+}
+
 // Config wires a Runner. All fields are required unless they say otherwise.
 type Config struct {
 	Store     Store
@@ -44,6 +53,8 @@ type Config struct {
 	Now       func() time.Time
 	Random    *rand.Rand // jitter only; nil draws from the process's source; else runs must not be concurrent
 	Log       *slog.Logger
+	// Gate, if set, says when a run may use its provider.
+	Gate Gate
 	// Upkeep, if set, is called in a run that has read the calendar, with its
 	// session; see sync/push.
 	Upkeep func(ctx context.Context, work busy.Work, session providers.Session)
@@ -104,6 +115,7 @@ func (r *Runner) Run(ctx context.Context, task busy.Task) error {
 	if errors.Is(err, busy.ErrFenced) {
 		return nil // whoever raised the epoch goes on from here
 	}
+	run.obey(ctx, err)
 	release := run.settle(err)
 	if ctx.Err() != nil {
 		release.Outcome, release.DueAt = busy.OutcomeInterrupted, r.Now()
@@ -138,7 +150,10 @@ type run struct {
 }
 
 func (r *run) report(release busy.Release, err error) {
-	if err != nil {
+	if providers.FaultOf(err) == providers.Deferred {
+		r.Log.Debug("sync deferred", "tenant", r.work.Tenant, "calendar", r.work.Calendar,
+			"provider", r.work.Kind, "cause", causeOf(err), "next", release.DueAt.UTC())
+	} else if err != nil {
 		r.Log.Warn("sync failed", "tenant", r.work.Tenant, "calendar", r.work.Calendar,
 			"provider", r.work.Kind, "outcome", release.Outcome, "cause", causeOf(err), "failures", r.work.Failures+1,
 			"next", release.DueAt.UTC())

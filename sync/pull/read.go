@@ -33,6 +33,11 @@ func (r *run) read(ctx context.Context) error {
 	if !ok {
 		return &providers.Error{Fault: providers.Operator, Code: "unknown_provider"}
 	}
+	if r.Gate != nil {
+		if ctx, err = r.Gate.Admit(ctx, r.work); err != nil {
+			return fmt.Errorf("begin to read: %w", err)
+		}
+	}
 	session, err := provider.Open(ctx, providers.Account{Grant: r.work.Grant, Renew: r.renewGrant})
 	if err != nil {
 		return fmt.Errorf("open a session: %w", err)

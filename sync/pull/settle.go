@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -43,6 +44,9 @@ func (r *run) settle(err error) busy.Release {
 		if after := now.Add(min(providers.AfterOf(err), maxAfter)); after.After(backoff) {
 			release.DueAt = after
 		}
+	case providers.Deferred:
+		release.Outcome = busy.OutcomeDeferred
+		release.DueAt = now.Add(r.jitter(providers.AfterOf(err)))
 	case providers.Operator:
 		release.Outcome = busy.OutcomeOperator
 		release.DueAt = now.Add(r.jitter(quarantine))
@@ -59,6 +63,14 @@ func (r *run) settle(err error) busy.Release {
 		}
 	}
 	return release
+}
+
+// obey has the account's other runs, too, keep the pause that the provider asks
+// for.
+func (r *run) obey(ctx context.Context, err error) {
+	if r.Gate != nil && providers.FaultOf(err) == providers.Throttled && providers.AfterOf(err) > 0 {
+		r.Gate.Pause(ctx, r.work, min(providers.AfterOf(err), maxAfter))
+	}
 }
 
 func (r *run) succeeded(now time.Time) busy.Release {
