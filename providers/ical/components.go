@@ -8,12 +8,14 @@ import (
 	"github.com/busyd/busyd/busy"
 )
 
-// components are the parts of a calendar that matter, as their lines say.
+// components are the parts of a calendar that matter, as their lines say. Its
+// events are handed on one by one, for a file may hold many.
 type components struct {
-	zone     string // X-WR-TIMEZONE
-	events   []component
-	zones    []component // VTIMEZONE
-	problems []Problem   // that belong to no event
+	name      string      // X-WR-CALNAME or NAME
+	zone      string      // X-WR-TIMEZONE
+	zones     []component // VTIMEZONE
+	truncated bool        // the input ended within the calendar
+	problems  []Problem   // that belong to no event
 }
 
 // component is a VEVENT, a VTIMEZONE or an observance of one.
@@ -53,7 +55,7 @@ func (c *component) flag(line int, code busy.Problem, detail string) {
 // wanted are the properties of each component that leave the reader. ATTENDEE
 // does as the owner's own answer only.
 var wanted = map[string]map[string]bool{
-	"VCALENDAR": set("VERSION", "X-WR-TIMEZONE"),
+	"VCALENDAR": set("VERSION", "X-WR-TIMEZONE", "X-WR-CALNAME", "NAME"),
 	"VEVENT": set("UID", "SUMMARY", "DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "EXRULE",
 		"RECURRENCE-ID", "STATUS", "TRANSP", "SEQUENCE", "DTSTAMP", "ATTENDEE", "X-MICROSOFT-CDO-BUSYSTATUS"),
 	"VTIMEZONE": set("TZID", "X-LIC-LOCATION"),
@@ -94,38 +96,42 @@ func set(names ...string) map[string]bool {
 // reader assembles components from content lines.
 type reader struct {
 	components
-	self self
-	open []string   // the names of the open components, outermost first
-	seen bool       // a VCALENDAR began
-	cur  *component // the open VEVENT or VTIMEZONE
-	part *component // the open observance of cur
+	self   self
+	each   func(*component) // takes each VEVENT that has ended
+	events int              // that began
+	open   []string         // the names of the open components, outermost first
+	seen   bool             // a VCALENDAR began
+	cur    *component       // the open VEVENT or VTIMEZONE
+	part   *component       // the open observance of cur
 }
 
-func readComponents(l *lines, s self) (*components, error) {
-	r := reader{self: s}
+// read reads to the end of the input. When an event is handed on, the zones that
+// were defined before it are known.
+func (r *reader) read(l *lines) error {
 	for {
 		next, err := l.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := r.line(next); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if !r.seen {
-		return nil, ErrUnreadable
+		return ErrUnreadable
 	}
 	if len(r.open) > 0 {
+		r.truncated = true
 		r.abandon(l.number)
 		r.problems = append(r.problems, Problem{
 			Line: l.number, Code: busy.ProblemUnreadable,
 			Detail: "the calendar has no end; some of it may be missing",
 		})
 	}
-	return &r.components, nil
+	return nil
 }
 
 func (r *reader) line(l line) error {
@@ -169,11 +175,10 @@ func (r *reader) begin(l line) error {
 	r.open = append(r.open, name)
 	switch {
 	case name == "VEVENT":
-		if len(r.events) >= MaxEvents {
+		if r.events++; r.events > MaxEvents {
 			return ErrTooLarge
 		}
-		r.events = append(r.events, component{name: name, line: l.number})
-		r.cur = &r.events[len(r.events)-1]
+		r.cur = &component{name: name, line: l.number}
 	case name == "VTIMEZONE" && len(r.zones) < maxZones:
 		r.zones = append(r.zones, component{name: name, line: l.number})
 		r.cur = &r.zones[len(r.zones)-1]
@@ -205,7 +210,7 @@ func (r *reader) end(name string) {
 	}
 	r.open = r.open[:at]
 	if len(r.open) < 2 {
-		r.cur, r.part = nil, nil
+		r.close()
 	}
 }
 
@@ -218,7 +223,16 @@ func (r *reader) abandon(line int) {
 		}
 		r.cur.flag(line, busy.ProblemUnreadable, "this event has no end; some of it may be missing")
 	}
+	r.close()
+}
+
+// close leaves the open component, and hands it on if that is an event.
+func (r *reader) close() {
+	done := r.cur
 	r.cur, r.part = nil, nil
+	if done != nil && done.name == "VEVENT" {
+		r.each(done)
+	}
 }
 
 func (r *reader) property(l line, name string) error {
@@ -256,6 +270,8 @@ func (r *reader) calendar(p property) error {
 		return ErrUnreadable // vCalendar has other rules and other escapes
 	case p.name == "X-WR-TIMEZONE" && r.zone == "":
 		r.zone = p.value
+	case p.name != "VERSION" && p.name != "X-WR-TIMEZONE" && r.name == "":
+		r.name = unescape(p.value)
 	}
 	return nil
 }

@@ -16,18 +16,56 @@ type converter struct {
 	version  string
 	zones    *zoneTable
 	problems problems
+	events   []busy.Event
+	taken    int
+	waiting  []*component
 }
 
-// problems collects what is wrong, each kind once an event.
+// take converts an event that has been read, so that not all of a file need be
+// kept. An event in a zone that nothing has defined so far waits for the end of
+// the file, and so do those after it, to stay in order.
+func (c *converter) take(e *component, raw *components) {
+	c.zones.learn(raw)
+	if len(c.waiting) > 0 || !c.zones.cover(e) {
+		c.waiting = append(c.waiting, e)
+		return
+	}
+	c.convert(e)
+}
+
+// finish converts the events that wait for the end.
+func (c *converter) finish(raw *components) {
+	c.zones.learn(raw)
+	for _, e := range c.waiting {
+		c.convert(e)
+	}
+	ofEvents := c.problems.all
+	c.problems.all = nil
+	c.problems.add(raw.problems...)
+	c.problems.all = append(c.problems.all, ofEvents...)
+}
+
+func (c *converter) convert(e *component) {
+	ev, ok := c.event(e, c.taken)
+	c.taken++
+	if ok {
+		c.events = append(c.events, ev)
+	}
+}
+
+// problems collects what is wrong, each kind once an event. That an event of a
+// file has no start is always told, for it may be all that is known of its UID.
 type problems struct {
-	key string // of problems that belong to no event
-	all []Problem
+	feed bool
+	key  string // of problems that belong to no event
+	all  []Problem
 }
 
 func (p *problems) add(found ...Problem) {
 	told := map[busy.Problem]bool{}
 	for _, f := range found {
-		if told[f.Code] || len(p.all) >= maxProblems {
+		full := len(p.all) >= maxProblems && (!p.feed || f.Code != busy.ProblemNoStart)
+		if told[f.Code] || full {
 			continue
 		}
 		told[f.Code] = true

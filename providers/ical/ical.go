@@ -1,8 +1,8 @@
 // Package ical reads iCalendar text (RFC 5545) into the events that busyd knows.
 //
 // It is the boundary at which everything else is dropped: of what a file holds,
-// only SUMMARY, the dates, times and recurrence of its events, and what decides
-// whether they block time, ever leaves the reader; attendees other than
+// only its name and, of its events, SUMMARY, the dates, times and recurrence and what
+// decides whether they block time, ever leaves the reader; attendees other than
 // the calendar's owner, descriptions, places and links are skipped while the
 // lines are read. Addresses and links that somebody typed into a SUMMARY are
 // replaced by an ellipsis.
@@ -75,11 +75,16 @@ type Options struct {
 
 // Calendar is what was read.
 type Calendar struct {
+	// Name is what the file calls itself (X-WR-CALNAME, NAME of RFC 7986 §5.1), as
+	// it stands there: with Google, it is often the owner's address.
+	Name busy.Secret
 	// Zone is the IANA zone that the file itself names (X-WR-TIMEZONE); empty if
 	// it names none, or none that is known.
-	Zone     string
-	Events   []busy.Event
-	Problems []Problem
+	Zone string
+	// Truncated: the input ended before the calendar did, which is a problem, too.
+	Truncated bool
+	Events    []busy.Event
+	Problems  []Problem
 }
 
 // Problem is something of an event that could not be understood. The event, as
@@ -112,27 +117,26 @@ func ParseFeed(r io.Reader, o Options) (Calendar, error) {
 }
 
 func parse(r io.Reader, o Options, limit int64, feed bool) (Calendar, error) {
-	raw, err := readComponents(newLines(r, limit), newSelf(o.Self))
-	if err != nil {
-		return Calendar{}, fmt.Errorf("reading a calendar: %w", err)
-	}
 	c := converter{
 		feed:     feed,
 		version:  o.Version,
-		zones:    newZones(raw, o.Zone),
-		problems: problems{key: o.Key},
+		zones:    newZones(o.Zone),
+		problems: problems{feed: feed, key: o.Key},
 	}
-	c.problems.add(raw.problems...)
-	var events []busy.Event
-	for i := range raw.events {
-		if e, ok := c.event(&raw.events[i], i); ok {
-			events = append(events, e)
-		}
+	from := reader{self: newSelf(o.Self)}
+	from.each = func(e *component) { c.take(e, &from.components) }
+	if err := from.read(newLines(r, limit)); err != nil {
+		return Calendar{}, fmt.Errorf("reading a calendar: %w", err)
 	}
+	c.finish(&from.components)
+	events := c.events
 	if feed {
 		events = settle(events)
 	} else {
 		events = settleObject(events, o.Key)
 	}
-	return Calendar{Zone: c.zones.calendar, Events: events, Problems: c.problems.all}, nil
+	return Calendar{
+		Name: busy.Secret(from.name), Zone: c.zones.calendar, Truncated: from.truncated,
+		Events: events, Problems: c.problems.all,
+	}, nil
 }

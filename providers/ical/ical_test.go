@@ -346,12 +346,13 @@ func TestBounds(t *testing.T) {
 	}
 
 	object := simple(strings.Repeat("DTSTART:20260301\r\nSUMMARY:x\r\n", 1000))
-	raw, err := readComponents(newLines(strings.NewReader(object), 1<<20), nil)
-	if err != nil || len(raw.events) != 1 || len(raw.events[0].props) > 4 {
-		t.Errorf("%d properties are kept, %v", len(raw.events[0].props), err)
+	kept := 0
+	r = reader{each: func(e *component) { kept += len(e.props) }}
+	if err := r.read(newLines(strings.NewReader(object), 1<<20)); err != nil || r.events != 1 || kept > 4 {
+		t.Errorf("%d properties of %d events are kept, %v", kept, r.events, err)
 	}
 
-	z := newZones(&components{}, "Europe/Berlin")
+	z := newZones("Europe/Berlin")
 	for i := range 1000 {
 		if zone, found := z.resolve(fmt.Sprint("zone ", i)); found || zone != "Europe/Berlin" {
 			t.Fatalf("zone %d is %q", i, zone)
@@ -364,11 +365,11 @@ func TestBounds(t *testing.T) {
 	changes := strings.Repeat("RDATE:20260301T090000"+strings.Repeat(",20260301T090000", 99)+"\r\n", 20)
 	object = "BEGIN:VCALENDAR\r\nBEGIN:VTIMEZONE\r\nTZID:Mine\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\n" +
 		"TZOFFSETTO:+0100\r\n" + changes + "END:STANDARD\r\nEND:VTIMEZONE\r\nEND:VCALENDAR\r\n"
-	raw, err = readComponents(newLines(strings.NewReader(object), 1<<20), nil)
-	if err != nil || len(raw.zones) != 1 {
-		t.Fatalf("%d zones, %v", len(raw.zones), err)
+	r = reader{}
+	if err := r.read(newLines(strings.NewReader(object), 1<<20)); err != nil || len(r.zones) != 1 {
+		t.Fatalf("%d zones, %v", len(r.zones), err)
 	}
-	if text, ok := definition(&raw.zones[0]); ok {
+	if text, ok := definition(&r.zones[0]); ok {
 		t.Errorf("a definition of %d bytes is used", len(text))
 	}
 }

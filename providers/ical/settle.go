@@ -12,7 +12,7 @@ import (
 // of one revision that are not at the same time are two events whose exporter
 // reuses UIDs; the second gets a key of its own, for neither time is free.
 func settle(events []busy.Event) []busy.Event {
-	kept := make([]busy.Event, 0, len(events))
+	kept := events[:0]                           // what is kept never overtakes what is read
 	masters := make(map[string]int, len(events)) // series -> index in kept
 	for _, e := range events {
 		at, twice := masters[e.Series]

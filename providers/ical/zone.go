@@ -20,8 +20,8 @@ func Zone(vtimezone string) string {
 	if nameOf([]byte(vtimezone)) == "BEGIN" && !strings.Contains(strings.ToUpper(vtimezone), "BEGIN:VCALENDAR") {
 		vtimezone = "BEGIN:VCALENDAR\n" + vtimezone + "\nEND:VCALENDAR\n"
 	}
-	raw, err := readComponents(newLines(strings.NewReader(vtimezone), 1<<20), nil)
-	if err != nil {
+	raw := reader{each: func(*component) {}}
+	if err := raw.read(newLines(strings.NewReader(vtimezone), 1<<20)); err != nil {
 		return ""
 	}
 	for i := range raw.zones {
@@ -45,7 +45,9 @@ func named(z *component) (string, bool) {
 type zoneTable struct {
 	calendar string // the zone that the calendar names itself
 	fallback string // reads times in unknown zones; empty: they are floating
+	named    string // the calendar's zone as the calendar writes it
 	defined  map[string]*component
+	learnt   int // zones of the calendar that are in defined
 	known    map[string]zoneEntry
 }
 
@@ -54,22 +56,49 @@ type zoneEntry struct {
 	found bool
 }
 
-func newZones(raw *components, zone string) *zoneTable {
-	t := &zoneTable{
-		fallback: zone,
-		defined:  make(map[string]*component, len(raw.zones)),
-		known:    map[string]zoneEntry{},
-	}
-	if name, ok := zones.Resolve(raw.zone); ok {
-		t.calendar, t.fallback = name, name
-	}
-	for i := range raw.zones {
-		id := zoneID(raw.zones[i].value("TZID"))
-		if _, twice := t.defined[id]; !twice {
-			t.defined[id] = &raw.zones[i]
+func newZones(zone string) *zoneTable {
+	return &zoneTable{fallback: zone, defined: map[string]*component{}, known: map[string]zoneEntry{}}
+}
+
+// learn adds what has been read of the calendar since. No zone of it is open.
+func (t *zoneTable) learn(raw *components) {
+	if t.named != raw.zone {
+		t.named = raw.zone
+		if name, ok := zones.Resolve(raw.zone); ok {
+			t.calendar, t.fallback = name, name
 		}
 	}
-	return t
+	for ; t.learnt < len(raw.zones); t.learnt++ {
+		z := &raw.zones[t.learnt]
+		id := zoneID(z.value("TZID"))
+		if _, twice := t.defined[id]; !twice {
+			t.defined[id] = z
+		}
+	}
+}
+
+// cover reports whether all zones of an event are known.
+func (t *zoneTable) cover(e *component) bool {
+	for _, list := range [][]property{e.props, e.listed} {
+		for i := range list {
+			if tzid := list[i].param("TZID"); tzid != "" && !t.knows(tzid) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (t *zoneTable) knows(tzid string) bool {
+	id := zoneID(tzid)
+	if e, ok := t.known[id]; ok {
+		return e.found
+	}
+	e := t.find(tzid, id)
+	if e.found && len(t.known) < maxZones {
+		t.known[id] = e
+	}
+	return e.found
 }
 
 func zoneID(tzid string) string { return strings.ToLower(strings.Trim(strings.TrimSpace(tzid), `"`)) }
@@ -87,18 +116,24 @@ func (t *zoneTable) resolve(tzid string) (zone string, found bool) {
 	if len(t.known) >= maxZones {
 		return t.fallback, false
 	}
-	e := zoneEntry{zone: t.fallback}
-	if name, ok := zones.Resolve(tzid); ok {
-		e = zoneEntry{name, true}
-	} else if z := t.defined[id]; z != nil {
-		if name, ok := named(z); ok {
-			e = zoneEntry{name, true}
-		} else if text, ok := definition(z); ok {
-			e = zoneEntry{text, true}
-		}
-	}
+	e := t.find(tzid, id)
 	t.known[id] = e
 	return e.zone, e.found
+}
+
+func (t *zoneTable) find(tzid, id string) zoneEntry {
+	if name, ok := zones.Resolve(tzid); ok {
+		return zoneEntry{name, true}
+	}
+	if z := t.defined[id]; z != nil {
+		if name, ok := named(z); ok {
+			return zoneEntry{name, true}
+		}
+		if text, ok := definition(z); ok {
+			return zoneEntry{text, true}
+		}
+	}
+	return zoneEntry{zone: t.fallback}
 }
 
 // definition strips a VTIMEZONE to what computing needs, in one spelling, so
