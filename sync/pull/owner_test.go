@@ -5,10 +5,10 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/providers/providertest"
 )
 
 // owner is the person whose calendar is mirrored: it edits entries and knows,
@@ -146,49 +146,37 @@ func (e *entry) instant(reading time.Time) time.Time {
 // ownersZone reads all-day entries.
 const ownersZone = "Europe/Berlin"
 
-// object renders the entry as the iCalendar object that a server stores.
-func (e *entry) object() string {
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
-	component := func(start time.Time, more func()) {
-		line("BEGIN:VEVENT")
-		line("UID:%s", e.name)
-		line("DTSTAMP:20260101T000000Z")
-		line("SUMMARY:%s", e.name)
-		line("DTSTART%s", e.value(start))
-		line("DTEND%s", e.value(start.Add(e.length)))
-		if e.transparent {
-			line("TRANSP:TRANSPARENT")
-		}
-		more()
-		line("END:VEVENT")
+// written is the entry as a server is given it.
+func (e *entry) written() providertest.Entry {
+	w := providertest.Entry{
+		Subject: e.name, Start: e.moment(e.start), End: e.moment(e.start.Add(e.length)), Free: e.transparent,
 	}
-	line("BEGIN:VCALENDAR")
-	line("VERSION:2.0")
-	line("PRODID:-//sim//EN")
-	component(e.start, func() {
-		if e.count > 1 {
-			line("RRULE:FREQ=DAILY;INTERVAL=%d;COUNT=%d", e.every, e.count)
-		}
-		for _, i := range slices.Sorted(maps.Keys(e.excluded)) {
-			line("EXDATE%s", e.value(e.start.AddDate(0, 0, i*e.every)))
-		}
-	})
+	if e.count > 1 {
+		w.Rule = fmt.Sprintf("FREQ=DAILY;INTERVAL=%d;COUNT=%d", e.every, e.count)
+	}
+	for _, i := range slices.Sorted(maps.Keys(e.excluded)) {
+		w.Exclude = append(w.Exclude, e.moment(e.start.AddDate(0, 0, i*e.every)))
+	}
 	for _, i := range slices.Sorted(maps.Keys(e.cancelled)) {
 		original := e.start.AddDate(0, 0, i*e.every)
-		component(original, func() { line("RECURRENCE-ID%s", e.value(original)); line("STATUS:CANCELLED") })
+		w.Exceptions = append(w.Exceptions, e.exception(original, original, true))
 	}
 	for _, i := range slices.Sorted(maps.Keys(e.moved)) {
 		original := e.start.AddDate(0, 0, i*e.every)
-		component(original.Add(e.moved[i]), func() { line("RECURRENCE-ID%s", e.value(original)) })
+		w.Exceptions = append(w.Exceptions, e.exception(original, original.Add(e.moved[i]), false))
 	}
-	line("END:VCALENDAR")
-	return b.String()
+	return w
 }
 
-func (e *entry) value(reading time.Time) string {
-	if e.allDay {
-		return ";VALUE=DATE:" + reading.Format("20060102")
+func (e *entry) exception(original, start time.Time, cancelled bool) providertest.Exception {
+	return providertest.Exception{
+		Original: e.moment(original), Start: e.moment(start), End: e.moment(start.Add(e.length)), Subject: e.name, Cancelled: cancelled,
 	}
-	return ";TZID=" + e.zone + ":" + reading.Format("20060102T150405")
+}
+
+func (e *entry) moment(reading time.Time) busy.Moment {
+	if e.allDay {
+		return busy.Moment{Wall: reading, Date: true}
+	}
+	return busy.Moment{Wall: reading, Zone: e.zone}
 }

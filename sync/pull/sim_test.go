@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +15,6 @@ import (
 
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/providers"
-	"github.com/busyd/busyd/providers/caldav"
-	"github.com/busyd/busyd/providers/providertest/caldavfake"
 	"github.com/busyd/busyd/store"
 	"github.com/busyd/busyd/store/storetest"
 	"github.com/busyd/busyd/sync/pull"
@@ -38,18 +35,17 @@ var (
 func TestSimulation(t *testing.T) {
 	env := storetest.New(t)
 	owners := env.Owner(t)
+	first, last := uint64(1), uint64(*seeds)
 	if *onlySeed != 0 {
-		w := newWorld(t, env, owners, *onlySeed, nil)
-		defer func() { t.Log("\n" + strings.Join(w.trace, "\n")) }()
-		if err := w.live(); err != nil {
-			t.Error(err)
-		}
-		return
+		first, last = *onlySeed, *onlySeed
 	}
-	for seed := range uint64(*seeds) {
-		w := newWorld(t, env, owners, seed+1, nil)
+	for seed := first; seed <= last; seed++ {
+		w := newWorld(t, env, owners, serverKinds[seed%uint64(len(serverKinds))], seed, nil)
 		if err := w.live(); err != nil {
-			t.Fatalf("seed %d (run it alone with -sim.seed %d): %v\n%s", seed+1, seed+1, err, strings.Join(w.trace, "\n"))
+			t.Fatalf("seed %d (run it alone with -sim.seed %d): %v\n%s", seed, seed, err, strings.Join(w.trace, "\n"))
+		}
+		if *onlySeed != 0 {
+			t.Log("\n" + strings.Join(w.trace, "\n"))
 		}
 	}
 }
@@ -69,7 +65,7 @@ func TestSimulationCatches(t *testing.T) {
 			env := storetest.New(t)
 			owners := env.Owner(t)
 			for seed := range uint64(400) {
-				w := newWorld(t, env, owners, seed+1, c.bug)
+				w := newWorld(t, env, owners, newDAV, seed+1, c.bug)
 				w.fates = []fateKind{lucky, c.fate}
 				if err := w.live(); err != nil {
 					t.Logf("given away by seed %d: %v", seed+1, err)
@@ -89,7 +85,7 @@ type world struct {
 	random *rand.Rand
 	now    time.Time
 	owner  *owner
-	server *caldavfake.Server
+	server server
 	bug    func(pull.Store) pull.Store
 	fates  []fateKind // that workers meet
 
@@ -116,17 +112,14 @@ const (
 	simHorizon = 60 * 24 * time.Hour
 )
 
-func newWorld(t *testing.T, env *storetest.Env, owners *pgx.Conn, seed uint64, bug func(pull.Store) pull.Store) *world {
+// newWorld makes a world whose provider serverOf chooses.
+func newWorld(t *testing.T, env *storetest.Env, owners *pgx.Conn, serverOf func(*world, uint64) server, seed uint64, bug func(pull.Store) pull.Store) *world {
 	t.Helper()
 	w := &world{
 		t: t, env: env, owners: owners, random: rand.New(rand.NewPCG(seed, 1)), now: storetest.Now, bug: bug, fates: allFates,
-		server: caldavfake.New(caldavfake.Options{
-			NoTokens: seed%4 == 1, NoTags: seed%8 == 1, Truncate: int(seed % 5), ETags: caldavfake.ETags(seed % 3),
-			HomeHost: []string{"", "p37.fake.test"}[seed%2],
-		}),
 	}
 	w.owner = &owner{random: w.random, entries: make(map[string]*entry)}
-	w.server.AddCalendar("work", caldavfake.Properties{Title: "Work", Zone: ownersZone})
+	w.server = serverOf(w, seed)
 	for range w.random.IntN(12) {
 		w.edit()
 	}
@@ -138,32 +131,39 @@ func newWorld(t *testing.T, env *storetest.Env, owners *pgx.Conn, seed uint64, b
 func (w *world) connect(seed uint64) {
 	w.t.Helper()
 	ctx := context.Background()
-	dav := w.provider(newFate(lucky, 0, func() {}))
-	username, password := w.server.Login()
+	provider := w.server.provider(newFate(lucky, 0, func() {}))
 	var err error
-	w.grant, err = dav.Connect(ctx, providers.Login{URL: w.server.URL(), Username: username, Password: busy.Secret(password)})
+	w.grant, err = w.server.connect(provider)
 	must(w.t, err)
-	session, err := dav.Open(ctx, providers.Account{Grant: w.grant})
+	session, err := provider.Open(ctx, providers.Account{Grant: w.grant})
 	must(w.t, err)
 	found, err := session.Calendars(ctx)
 	must(w.t, err)
-	if len(found) != 1 {
-		w.t.Fatalf("found %d calendars, want 1", len(found))
+	var calendars []busy.NewCalendar
+	for _, c := range found {
+		if c.Name == calendarName {
+			calendars = append(calendars, busy.NewCalendar{Remote: c.Remote, Name: c.Name, Zone: c.Zone, Selected: true})
+		}
 	}
-	w.tenant = w.env.Tenant(w.t, fmt.Sprintf("%s %d", w.t.Name(), seed))
+	if len(calendars) != 1 {
+		w.t.Fatalf("%d of the %d calendars have the name", len(calendars), len(found))
+	}
+	w.tenant = w.env.Tenant(w.t, fmt.Sprintf("%s %s %d", w.t.Name(), w.server.kind(), seed))
 	w.resource = w.env.Resource(w.t, w.tenant.ID, "owner")
-	conn, calendars, err := w.env.Store.CreateConnection(ctx, w.tenant.ID, busy.NewConnection{
-		Resource: w.resource.ID, Kind: busy.CalDAV, Grant: w.grant,
-		Calendars: []busy.NewCalendar{{Remote: found[0].Remote, Name: found[0].Name, Zone: found[0].Zone, Selected: true}},
+	conn, created, err := w.env.Store.CreateConnection(ctx, w.tenant.ID, busy.NewConnection{
+		Resource: w.resource.ID, Kind: w.server.kind(), Grant: w.grant, Calendars: calendars,
 	}, w.now)
 	must(w.t, err)
-	w.conn, w.calendar = conn, calendars[0]
+	w.conn, w.calendar = conn, created[0]
 }
 
-func (w *world) provider(f *fate) *caldav.Provider {
-	return caldav.New(caldav.Config{
-		HTTP: fatedTransport{w.server.Transport(), f}, Now: w.clock, InFlight: 1, PageObjects: 4, BatchObjects: 2,
-	})
+// held is how many events the store holds of the calendar.
+func (w *world) held() (n int) {
+	err := w.owners.QueryRow(context.Background(), `select count(*) from events where calendar_id = $1`, w.calendar.ID).Scan(&n)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func (w *world) clock() time.Time { return w.now }
@@ -200,7 +200,7 @@ func (w *world) happen() {
 		w.redis = nil
 		w.note("Redis is flushed")
 	case dice < 88:
-		w.server.ForgetTokens()
+		w.server.forget()
 		w.note("the server forgets its tokens")
 	case dice < 91:
 		_, err := w.env.Store.Want(context.Background(), w.tenant.ID, store.WantScope{Full: w.random.IntN(2) == 0}, w.now)
@@ -208,6 +208,9 @@ func (w *world) happen() {
 		w.note("a resync is wanted")
 	case dice < 93:
 		w.reselect()
+	case dice < 95:
+		w.server.heal()
+		w.note("the server is well")
 	default:
 		w.trouble()
 	}
@@ -216,7 +219,7 @@ func (w *world) happen() {
 func (w *world) edit() {
 	e, gone := w.owner.edit(w.now)
 	if gone {
-		w.server.Delete("work", e.name+".ics")
+		w.server.remove(e.name)
 		w.note("the owner deletes %s", e)
 		return
 	}
@@ -226,7 +229,7 @@ func (w *world) edit() {
 func (w *world) put(e *entry) {
 	e.touched = w.now
 	w.owner.entries[e.name] = e
-	w.server.Put("work", e.name+".ics", e.object())
+	w.server.put(e.name, e.written())
 	w.note("the owner puts %s", e)
 }
 
@@ -284,7 +287,7 @@ func (w *world) runner(f *fate) *pull.Runner {
 		real = fatedStore{real, f}
 	}
 	return pull.New(pull.Config{
-		Store: real, Providers: []providers.Provider{w.provider(f)}, Expand: recur.New(),
+		Store: real, Providers: []providers.Provider{w.server.provider(f)}, Expand: recur.New(),
 		Now: w.clock, Random: rand.New(rand.NewPCG(w.random.Uint64(), 2)), Log: slog.New(slog.DiscardHandler),
 		Lease: simLease, PollMin: time.Minute, PollMax: 15 * time.Minute, FullEvery: 24 * time.Hour, Horizon: simHorizon,
 		Observe: func(r pull.Report) { w.note("  the run ends: %s, %d pages, %+v", r.Outcome, r.Pages, r.Tally) },
@@ -315,46 +318,23 @@ func (w *world) wake() {
 	w.note("  the worker is done: %v", <-z.done)
 }
 
-// trouble makes the server fail once or twice.
+// trouble makes the server fail for a while.
 func (w *world) trouble() {
-	faults := []caldavfake.Fault{
-		caldavfake.Status(500), caldavfake.Status(401), caldavfake.Status(403).On("PROPFIND"), caldavfake.Status(404),
-		caldavfake.Throttle(503, "30"), caldavfake.InvalidToken(), caldavfake.Empty(), caldavfake.CutOff(0.7),
-		caldavfake.Abort(0.5), caldavfake.Body("<html>Sorry</html>"), caldavfake.Omit("e1").On("calendar-multiget"),
-		w.memberless(),
-	}
-	fault := faults[w.random.IntN(len(faults))].Times(1 + w.random.IntN(2))
-	w.server.FailNext(fault)
-	w.note("the server will fail: %s", fault)
+	w.note("the server will fail: %s", w.server.trouble())
 }
-
-// memberless answers as a server does that has lost its index: the collection is
-// there, with every sign of success, and nothing in it. Where nothing was ever
-// read from a calendar, nobody could tell that from an empty one.
-func (w *world) memberless() caldavfake.Fault {
-	return caldavfake.Edit("no members", func(body string) string {
-		var held int
-		err := w.owners.QueryRow(context.Background(),
-			`select count(*) from events where calendar_id = $1`, w.calendar.ID).Scan(&held)
-		if err != nil || held == 0 {
-			return body
-		}
-		return members.ReplaceAllString(body, "")
-	}).On("PROPFIND")
-}
-
-var members = regexp.MustCompile(`(?s)<d:response>\s*<d:href>[^<]*\.ics</d:href>.*?</d:response>\n`)
 
 // converge ends the trouble, and demands the truth.
 func (w *world) converge() error {
 	for len(w.zombies) > 0 {
 		w.wake()
 	}
-	w.server.Heal()
+	w.server.heal()
 	w.note("quiet")
 	ctx := context.Background()
-	must(w.t, w.env.Store.ReplaceGrant(ctx, w.tenant.ID, w.conn.ID, w.grant, w.now))
-	_, err := w.env.Store.Want(ctx, w.tenant.ID, store.WantScope{}, w.now)
+	grant, err := w.server.connect(w.server.provider(newFate(lucky, 0, func() {})))
+	must(w.t, err)
+	must(w.t, w.env.Store.ReplaceGrant(ctx, w.tenant.ID, w.conn.ID, grant, w.now))
+	_, err = w.env.Store.Want(ctx, w.tenant.ID, store.WantScope{}, w.now)
 	must(w.t, err)
 	for range 12 {
 		w.pass(5 * time.Minute)
@@ -382,7 +362,7 @@ func (w *world) converge() error {
 	got, err := w.mirror(calendar.Covered)
 	must(w.t, err)
 	if !slices.EqualFunc(got, truth, sameSpan) {
-		return fmt.Errorf("the mirror is\n%v, the truth\n%v", got, truth)
+		return fmt.Errorf("the mirror has %v too much, and lacks %v", busy.Subtract(got, truth), busy.Subtract(truth, got))
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func TestTakeoverCatches(t *testing.T) {
 }
 
 func takeover(t *testing.T, env *storetest.Env, step int, bug func(pull.Store) pull.Store) error {
-	w := newWorld(t, env, nil, uint64(step), bug)
+	w := newWorld(t, env, nil, newDAV, uint64(step), bug)
 	w.put(&entry{name: "meeting", zone: "Asia/Tokyo", start: at(12), length: time.Hour, count: 1})
 	w.redis = w.dueTask()
 	w.work(lucky)

@@ -1,0 +1,301 @@
+package pull_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+
+	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/providers"
+	"github.com/busyd/busyd/providers/caldav"
+	"github.com/busyd/busyd/providers/ews"
+	"github.com/busyd/busyd/providers/google"
+	"github.com/busyd/busyd/providers/graph"
+	"github.com/busyd/busyd/providers/providertest"
+	"github.com/busyd/busyd/providers/providertest/caldavfake"
+	"github.com/busyd/busyd/providers/providertest/ewsfake"
+	"github.com/busyd/busyd/providers/providertest/googlefake"
+	"github.com/busyd/busyd/providers/providertest/graphfake"
+	"github.com/busyd/busyd/sync/recur"
+)
+
+// server is a provider's server with the owner's account and one calendar.
+type server interface {
+	kind() busy.Kind
+	// provider is a worker's, with its fate.
+	provider(f *fate) providers.Provider
+	// connect goes the way that connecting goes.
+	connect(p providers.Provider) (busy.Secret, error)
+	put(name string, e providertest.Entry)
+	remove(name string)
+	forget() // the cursors that were handed out
+	// trouble makes requests fail, and names how.
+	trouble() string
+	heal()
+	requests() int
+}
+
+// calendarName is the calendar's, among those that the account may have.
+const calendarName = "Work"
+
+// serverKinds are the providers that the simulation goes round.
+var serverKinds = []func(*world, uint64) server{newDAV, newGoogle, newGraph, newEWS}
+
+type dav struct {
+	*caldavfake.Server
+	w *world
+}
+
+func newDAV(w *world, seed uint64) server {
+	s := dav{caldavfake.New(caldavfake.Options{
+		NoTokens: seed%4 == 1, NoTags: seed%8 == 1, Truncate: int(seed % 5), ETags: caldavfake.ETags(seed % 3),
+		HomeHost: []string{"", "p37.fake.test"}[seed%2],
+	}), w}
+	s.AddCalendar("work", caldavfake.Properties{Title: calendarName, Zone: ownersZone})
+	return s
+}
+
+func (s dav) kind() busy.Kind { return busy.CalDAV }
+
+func (s dav) provider(f *fate) providers.Provider {
+	return caldav.New(caldav.Config{
+		HTTP: fatedTransport{s.Transport(), f}, Now: s.w.clock, InFlight: 1, PageObjects: 4, BatchObjects: 2,
+	})
+}
+
+func (s dav) connect(p providers.Provider) (busy.Secret, error) {
+	username, password := s.Login()
+	login := providers.Login{URL: s.URL(), Username: username, Password: busy.Secret(password)}
+	return p.(providers.Connector).Connect(context.Background(), login)
+}
+
+func (s dav) put(name string, e providertest.Entry) {
+	username, _ := s.Login()
+	s.Put("work", name+".ics", e.ICS(name, username))
+}
+func (s dav) remove(name string) { s.Delete("work", name+".ics") }
+func (s dav) forget()            { s.ForgetTokens() }
+func (s dav) heal()              { s.Heal() }
+func (s dav) requests() int      { return len(s.Requests()) }
+
+func (s dav) trouble() string {
+	faults := []caldavfake.Fault{
+		caldavfake.Status(500), caldavfake.Status(401), caldavfake.Status(403).On("PROPFIND"), caldavfake.Status(404),
+		caldavfake.Throttle(503, "30"), caldavfake.InvalidToken(), caldavfake.Empty(), caldavfake.CutOff(0.7),
+		caldavfake.Abort(0.5), caldavfake.Body("<html>Sorry</html>"), caldavfake.Omit("e1").On("calendar-multiget"),
+		s.memberless(),
+	}
+	fault := faults[s.w.random.IntN(len(faults))].Times(1 + s.w.random.IntN(2))
+	s.FailNext(fault)
+	return fault.String()
+}
+
+// memberless answers as a server does that has lost its index: the collection is
+// there, with every sign of success, and nothing in it. Where nothing was ever
+// read from a calendar, nobody could tell that from an empty one.
+func (s dav) memberless() caldavfake.Fault {
+	return caldavfake.Edit("no members", func(body string) string {
+		if s.w.held() == 0 {
+			return body
+		}
+		return members.ReplaceAllString(body, "")
+	}).On("PROPFIND")
+}
+
+var members = regexp.MustCompile(`(?s)<d:response>\s*<d:href>[^<]*\.ics</d:href>.*?</d:response>\n`)
+
+type goo struct {
+	*googlefake.Server
+	w    *world
+	last map[string]gooEntry
+}
+
+// gooEntry is an entry under the name that it has at Google.
+type gooEntry struct {
+	name   string
+	format string
+}
+
+func newGoogle(w *world, seed uint64) server {
+	s := goo{googlefake.New(googlefake.Options{
+		Now: w.clock, MaxPage: 3, Hollow: seed%2 == 0, Rotate: seed%3 == 0,
+	}), w, map[string]gooEntry{}}
+	s.AddCalendar("work", googlefake.Calendar{Title: calendarName, Zone: ownersZone})
+	return s
+}
+
+func (s goo) kind() busy.Kind { return busy.Google }
+
+func (s goo) provider(f *fate) providers.Provider {
+	const base = "https://google.fake.test"
+	id, secret := s.Client()
+	return google.New(google.Config{
+		ClientID: id, ClientSecret: busy.Secret(secret), HTTP: fatedTransport{s.Transport(), f}, Now: s.w.clock,
+		Endpoints: google.Endpoints{
+			Authorize: base + googlefake.AuthorizePath, Token: base + googlefake.TokenPath,
+			Revoke: base + googlefake.RevokePath, Calendar: base + googlefake.CalendarPath,
+		},
+	})
+}
+
+// consented is what an owner's browser comes back with.
+var consented = providers.Consent{
+	State: "state", Verifier: "a-verifier-of-at-least-forty-three-characters-x", Redirect: graphfake.Redirect,
+}
+
+func (s goo) connect(p providers.Provider) (busy.Secret, error) {
+	authorizer := p.(providers.Authorizer)
+	back, err := s.Approve(authorizer.AuthorizationURL(consented), googlefake.Consent{})
+	if err != nil {
+		return nil, err
+	}
+	return authorizer.Authorize(context.Background(), consented, back)
+}
+
+// put makes another series of one that is to take place at other times: what
+// becomes of the exceptions of one that is moved, Google does not say.
+func (s goo) put(name string, e providertest.Entry) {
+	is := gooEntry{name: name, format: fmt.Sprint(e.Start, e.End, e.Rule)}
+	was, known := s.last[name]
+	if is.name = was.name; !known || was.format != is.format {
+		s.remove(name)
+		is.name = fmt.Sprintf("%sn%d", name, len(s.w.trace))
+	}
+	s.last[name] = is
+	s.Put("work", is.name, e)
+}
+
+func (s goo) remove(name string) {
+	if was, known := s.last[name]; known {
+		s.Remove("work", was.name)
+		delete(s.last, name)
+	}
+}
+func (s goo) forget()       { s.ForgetTokens() }
+func (s goo) heal()         { s.Heal() }
+func (s goo) requests() int { return len(s.Requests()) }
+
+func (s goo) trouble() string {
+	failures := []providertest.Failure{
+		providertest.Down, providertest.Busy, providertest.LockedOnce, providertest.Empty, providertest.CutOff,
+		providertest.Foreign, providertest.Missing,
+	}
+	if s.w.random.IntN(4) == 0 {
+		s.ExpireAccess()
+		return "the access token expires"
+	}
+	failure := failures[s.w.random.IntN(len(failures))]
+	s.Break(failure)
+	return string(failure)
+}
+
+type msGraph struct {
+	*graphfake.Server
+	w *world
+}
+
+func newGraph(w *world, seed uint64) server {
+	s := msGraph{graphfake.New(graphfake.Options{
+		Expand: recur.New(), Now: w.clock, PageEvents: 7, EmptyPages: seed%2 == 0, Deltas: graphfake.Deltas(seed % 4),
+	}), w}
+	s.AddCalendar(calendarName)
+	return s
+}
+
+func (s msGraph) kind() busy.Kind { return busy.Graph }
+
+func (s msGraph) provider(f *fate) providers.Provider {
+	return graph.New(graph.Config{
+		ClientID: graphfake.ClientID, ClientSecret: busy.Secret(graphfake.ClientSecret), HTTP: fatedTransport{s.Transport(), f},
+		Now: s.w.clock, Endpoints: graph.Endpoints{Login: graphfake.Login, Graph: graphfake.Graph}, PageEvents: 8, Reread: 6,
+	})
+}
+
+func (s msGraph) connect(p providers.Provider) (busy.Secret, error) {
+	authorizer := p.(providers.Authorizer)
+	back, err := s.Approve(authorizer.AuthorizationURL(consented))
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(back)
+	if err != nil {
+		return nil, err
+	}
+	return authorizer.Authorize(context.Background(), consented, u.Query())
+}
+
+func (s msGraph) put(name string, e providertest.Entry) { s.Put(calendarName, name, e) }
+func (s msGraph) remove(name string)                    { s.Remove(calendarName, name) }
+func (s msGraph) forget()                               { s.ForgetTokens() }
+func (s msGraph) requests() int                         { return len(s.Requests()) }
+func (s msGraph) heal()                                 { s.Heal(); s.Restore() }
+
+func (s msGraph) trouble() string {
+	api := graphfake.API()
+	faults := []graphfake.Fault{
+		graphfake.Status(500, "InternalServerError").On(api...), graphfake.Throttle(429, "30").On(api...),
+		graphfake.Status(401, "InvalidAuthenticationToken").On(api...), graphfake.Status(404, "ErrorItemNotFound").On(api...),
+		graphfake.CutOff(0.6).On(api...), graphfake.Body(`{"@odata.context":"x"}`).On(api...), graphfake.Body("<html>").On(api...),
+	}
+	if s.w.random.IntN(4) == 0 {
+		s.ExpireTokens()
+		return "the access tokens expire"
+	}
+	fault := faults[s.w.random.IntN(len(faults))].Times(1 + s.w.random.IntN(2))
+	s.FailNext(fault)
+	return fault.String()
+}
+
+type exchange struct {
+	*ewsfake.Server
+	w *world
+}
+
+func newEWS(w *world, seed uint64) server {
+	s := exchange{ewsfake.New(ewsfake.Options{
+		Expand: recur.New(), Schemes: []string{[]string{"NTLM", "Basic"}[seed%2]}, MaxItems: 9, MaxChanges: 3,
+	}), w}
+	s.AddCalendar("work", calendarName)
+	return s
+}
+
+func (s exchange) kind() busy.Kind { return busy.Exchange }
+
+func (s exchange) provider(f *fate) providers.Provider {
+	return ews.New(ews.Config{
+		Pool: func() http.RoundTripper { return fatedTransport{s.Transport(), f} }, Now: s.w.clock, InFlight: 1,
+		PageEvents: 8, ViewItems: 9,
+	})
+}
+
+func (s exchange) connect(p providers.Provider) (busy.Secret, error) {
+	return p.(providers.Connector).Connect(context.Background(), providers.Login{
+		URL: ewsfake.URL, Username: ewsfake.Username, Password: busy.Secret(ewsfake.Password),
+	})
+}
+
+func (s exchange) put(name string, e providertest.Entry) { s.Put("work", name, e) }
+func (s exchange) remove(name string)                    { s.Remove("work", name) }
+func (s exchange) forget()                               { s.ForgetStates() }
+func (s exchange) heal()                                 { s.Heal(); s.Show() }
+func (s exchange) requests() int                         { return len(s.Requests()) }
+
+func (s exchange) trouble() string {
+	faults := map[string]ewsfake.Fault{
+		"status 500": ewsfake.Status(500), "status 401": ewsfake.Status(401), "throttled": ewsfake.Throttle("30"),
+		"busy": ewsfake.SOAPFault(500, "ErrorServerBusy", 20_000), "nothing": ewsfake.Empty(), "cut off": ewsfake.CutOff(0.6),
+		"a page": ewsfake.Body("<html>"), "busy within": ewsfake.Failing("ErrorServerBusy", 20_000),
+		"a forgotten state": ewsfake.Failing("ErrorInvalidSyncStateData", 0).On("SyncFolderItems"),
+	}
+	names := make([]string, 0, len(faults))
+	for _, name := range []string{
+		"status 500", "status 401", "throttled", "busy", "nothing", "cut off", "a page", "busy within", "a forgotten state",
+	} {
+		names = append(names, name)
+	}
+	name := names[s.w.random.IntN(len(names))]
+	s.FailNext(faults[name].Times(1 + s.w.random.IntN(2)))
+	return name
+}
