@@ -266,6 +266,10 @@ func TestFaultsOfChanges(t *testing.T) {
 		"plain fault":          {ewsfake.SOAPFault(500, "Server", 0), providers.Transient, "soap_fault"},
 		"warning":              {ewsfake.Edit(func(b string) string { return strings.ReplaceAll(b, `"Success"`, `"Warning"`) }), providers.Transient, "incomplete_answer"},
 		"no sync state":        {ewsfake.Edit(func(b string) string { return strings.ReplaceAll(b, "m:SyncState>", "m:Other>") }), providers.Transient, "incomplete_answer"},
+		"no items":             {viewWithout("<t:Items>", "</t:Items>"), providers.Transient, "incomplete_answer"},
+		"no proof of the end":  {ewsfake.Edit(func(b string) string { return strings.ReplaceAll(b, "IncludesLastItemInRange=", "x=") }).On("FindItem"), providers.Transient, "incomplete_answer"},
+		"an item without id":   {ewsfake.Edit(func(b string) string { return strings.ReplaceAll(b, "t:ItemId", "t:x") }).On("FindItem"), providers.Transient, "incomplete_answer"},
+		"fewer than counted":   {ewsfake.Edit(func(b string) string { return strings.ReplaceAll(b, `TotalItemsInView="`, `TotalItemsInView="9`) }).On("FindItem"), providers.Transient, "too_many_events"},
 		"other answer":         {ewsfake.Edit(func(b string) string { return strings.ReplaceAll(b, "Response ", "Other ") }), providers.Transient, "malformed_xml"},
 		"document type":        {ewsfake.Edit(func(b string) string { return `<!DOCTYPE x [<!ENTITY a "b">]>` + b[strings.Index(b, "?>")+2:] }), providers.Transient, "excessive_xml"},
 		"nested without bound": {ewsfake.Edit(func(b string) string { return strings.ReplaceAll(b, "<s:Body>", "<s:Body>"+strings.Repeat("<a>", 100)) }), providers.Transient, "excessive_xml"},
@@ -276,6 +280,7 @@ func TestFaultsOfChanges(t *testing.T) {
 			a.server.Put(work, "a", standup())
 			r := newReader(a)
 			r.read(t)
+			a.server.Put(work, "b", entry("Other", day(time.April, 2), time.Hour)) // so that the window is read
 			a.server.FailNext(c.fail.Times(-1))
 			err := r.try(t)
 			if providers.FaultOf(err) != c.want || providers.CodeOf(err) != c.code {
@@ -328,5 +333,57 @@ func TestBadQuery(t *testing.T) {
 	}
 	if _, err := a.provider.Open(context.Background(), providers.Account{Grant: busy.Secret(`{}`)}); providers.FaultOf(err) != providers.Revoked {
 		t.Errorf("a grant that cannot be read: %v", err)
+	}
+}
+
+// viewWithout cuts a part out of what FindItem answers.
+func viewWithout(from, to string) ewsfake.Fault {
+	return ewsfake.Edit(func(body string) string {
+		start, end := strings.Index(body, from), strings.Index(body, to)
+		if start < 0 {
+			return body
+		}
+		return body[:start] + body[end+len(to):]
+	}).On("FindItem")
+}
+
+// A date is read in the calendar's zone, which may be a day away from the item's.
+func TestAllDayItemsBesideTheWindow(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t, ewsfake.Options{}, ews.Config{}, login())
+	a.server.PutIn(work, "a", providertest.Entry{
+		Subject: "Trip", Start: busy.DateOf(2026, time.February, 28), End: busy.DateOf(2026, time.March, 1),
+	}, ewsfake.Zone{IANA: "Asia/Tokyo", ID: "Tokyo Standard Time"})
+	r := newReader(a)
+	r.zone = "Pacific/Honolulu" // where it lasts until 10:00 UTC of the window's first day
+	r.read(t)
+	r.expect(t, "2026-02-28 2026-03-01 busy Trip")
+}
+
+// A listing goes on where its last page ended, in its session, and nowhere else.
+func TestListingIsLost(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t, ewsfake.Options{}, ews.Config{PageEvents: 2}, login())
+	days(a, 7)
+	query := func(cursor providers.Cursor) providers.Query {
+		return providers.Query{
+			Remote: a.remote, Cursor: cursor, Window: providertest.Window, Zone: providertest.Zone,
+			Version: func(string) (string, bool) { return "", false },
+		}
+	}
+	session := a.Open(t)
+	first, err := session.Changes(context.Background(), query(nil))
+	if err != nil || !first.Full || !first.More {
+		t.Fatalf("full %v, more %v, %v", first.Full, first.More, err)
+	}
+	second, err := session.Changes(context.Background(), query(first.Cursor))
+	if err != nil || !second.More {
+		t.Fatal(err)
+	}
+	if _, err := session.Changes(context.Background(), query(first.Cursor)); providers.FaultOf(err) != providers.CursorExpired {
+		t.Errorf("a page twice: %v", err)
+	}
+	if _, err := a.Open(t).Changes(context.Background(), query(second.Cursor)); providers.FaultOf(err) != providers.CursorExpired {
+		t.Errorf("another session: %v", err)
 	}
 }

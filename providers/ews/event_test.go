@@ -38,6 +38,7 @@ func TestAllDay(t *testing.T) {
 		"shown name only":      {allDay("2026-03-01T23:00:00Z", "2026-03-02T23:00:00Z", &zone{ID: "x", Name: "(UTC+01:00) Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna"}), "2026-03-02", "2026-03-03", ""},
 		"no midnight there":    {allDay("2018-11-04T03:00:00Z", "2018-11-05T02:00:00Z", &zone{ID: "E. South America Standard Time"}), "2018-11-04", "2018-11-05", ""},
 		"old rules":            {allDay("2026-07-01T23:00:00Z", "2026-07-02T23:00:00Z", &zone{ID: "W. Europe Standard Time"}), "2026-07-02", "2026-07-03", ""},
+		"old rules, earlier":   {allDay("2026-01-01T22:00:00Z", "2026-01-02T22:00:00Z", &zone{ID: "W. Europe Standard Time"}), "2026-01-02", "2026-01-03", ""},
 		"no end":               {allDay("2026-03-01T23:00:00Z", "2026-03-01T23:00:00Z", &zone{ID: "W. Europe Standard Time"}), "2026-03-02", "2026-03-03", ""},
 		"custom, by its bias":  {allDay("2026-03-01T18:30:00Z", "2026-03-02T18:30:00Z", periods("PT8H", "-PT5H30M")), "2026-03-02", "2026-03-03", ""},
 		"custom, no bias fits": {allDay("2026-03-01T23:00:00Z", "2026-03-02T23:00:00Z", periods("PT8H")), "2026-03-02", "2026-03-03", ""}, // Berlin's midnight

@@ -128,11 +128,10 @@ func raw(data []byte) *xml.Decoder {
 
 var reference = regexp.MustCompile(`&#(?:[xX][0-9a-fA-F]{1,8}|[0-9]{1,10});`)
 
-// legible replaces what XML 1.0 does not allow: Exchange passes control
+// legible replaces what XML 1.0 and UTF-8 do not allow: Exchange passes control
 // characters on that some client once put into a subject, and one of them would
 // make a whole month unreadable.
 func legible(data []byte) []byte {
-	data = bytes.ToValidUTF8(data, []byte("\ufffd"))
 	data = reference.ReplaceAllFunc(data, func(ref []byte) []byte {
 		digits, base := string(ref[2:len(ref)-1]), 10
 		if digits[0] == 'x' || digits[0] == 'X' {
