@@ -1,11 +1,13 @@
 package configs
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -44,6 +46,7 @@ func (c Config) check() (problems []error) {
 	wrong(c.Sync.Lease < 5*time.Second || c.Sync.Lease > 5*time.Minute, "sync.lease", "must lie between 5s and 5m")
 	wrong(c.Sweep.Interval < 10*time.Millisecond || c.Sweep.Interval > time.Minute, "sweep.interval", "must lie between 10ms and 1m")
 	wrong(c.Log.Format != "json" && c.Log.Format != "text", "log.format", "must be json or text")
+	wrong(c.Network.CAFile != "" && !holdsCertificates(c.Network.CAFile), "network.ca_file", "must name a file with certificates in PEM")
 	for _, origin := range c.API.CORSOrigins {
 		wrong(origin != "*" && !strings.HasPrefix(origin, "https://") && !strings.HasPrefix(origin, "http://"),
 			"api.cors_origins", "must list origins such as https://booking.example.com")
@@ -53,6 +56,11 @@ func (c Config) check() (problems []error) {
 		wrong(err != nil, "master_key", masterKeyForm)
 	}
 	return problems
+}
+
+func holdsCertificates(file string) bool {
+	content, err := os.ReadFile(file)
+	return err == nil && x509.NewCertPool().AppendCertsFromPEM(content)
 }
 
 func isOrigin(address string) bool {

@@ -89,12 +89,17 @@ type Sweep struct {
 type Network struct {
 	// Allow lists private ranges that users' calendar addresses may point to.
 	Allow []netip.Prefix `yaml:"allow"`
+	// CAFile holds further certificate authorities, in PEM, such as an
+	// organisation's own; empty: none.
+	CAFile string `yaml:"ca_file"`
 }
 
 // Google is busyd's registration with Google.
 type Google struct {
 	ClientID     string      `yaml:"client_id"` // empty: Google's accounts cannot be connected
 	ClientSecret busy.Secret `yaml:"client_secret"`
+	// Endpoint is the address of a server that stands in for Google; empty: Google.
+	Endpoint string `yaml:"endpoint"`
 }
 
 // Microsoft is busyd's registration with Microsoft.
@@ -104,6 +109,9 @@ type Microsoft struct {
 	// Tenant says whose accounts: common, organizations, consumers, or one
 	// organisation's id.
 	Tenant string `yaml:"tenant"`
+	// Endpoint is the address of a server that stands in for Microsoft; empty:
+	// Microsoft.
+	Endpoint string `yaml:"endpoint"`
 }
 
 // Log configures the log, which goes to standard error.

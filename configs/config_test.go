@@ -2,7 +2,9 @@ package configs
 
 import (
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -86,6 +88,7 @@ func TestEnvironmentWins(t *testing.T) {
 		"sweep.interval": "2s", "network.allow": "10.0.0.0/8,fd00::/8", "log.level": "debug", "log.format": "text",
 		"public_url": "https://busyd.example", "google.client_id": "g", "google.client_secret": "gs",
 		"microsoft.client_id": "m", "microsoft.client_secret": "ms", "microsoft.tenant": "organizations",
+		"google.endpoint": "http://g", "microsoft.endpoint": "http://m", "network.ca_file": certificate(t),
 	}
 	var environ []string
 	for key, value := range values {
@@ -108,6 +111,19 @@ func TestEnvironmentWins(t *testing.T) {
 	if c.Sync.Horizon != 90*24*time.Hour || !slices.Equal(c.Roles, []string{"api", "sweep"}) || len(c.Network.Allow) != 2 {
 		t.Errorf("wrong values: %v %v %v", c.Sync.Horizon, c.Roles, c.Network.Allow)
 	}
+}
+
+// certificate is a file with one.
+func certificate(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	content := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func TestSecretsFromFiles(t *testing.T) {

@@ -7,23 +7,9 @@ import (
 
 	"github.com/busyd/busyd/booking/api"
 	"github.com/busyd/busyd/busy"
-	"github.com/busyd/busyd/configs"
-	"github.com/busyd/busyd/providers"
-	"github.com/busyd/busyd/providers/caldav"
-	"github.com/busyd/busyd/providers/transport"
 	"github.com/busyd/busyd/queue"
 	"github.com/busyd/busyd/store"
 )
-
-// newProviders returns every provider there is. Requests go through the gate, and
-// observe is told of each; both may be nil.
-func newProviders(c configs.Config, gate *transport.Gate, observe func(transport.Call)) []providers.Provider {
-	return []providers.Provider{
-		caldav.New(caldav.Config{HTTP: behind(gate, busy.CalDAV, transport.New(transport.Config{
-			Kind: busy.CalDAV, UserAgent: "busyd/" + version(), Allow: c.Network.Allow, Observe: observe,
-		}))}),
-	}
-}
 
 // syncer is the API's way to the store and the queues.
 type syncer struct {
