@@ -15,7 +15,7 @@ import (
 // while, though runs wait for it, is silent: those above its most are let go, and
 // above its few nobody is sent to it until it answers, so that it does not hold
 // the workers that the other servers need. A server that answers gets as many as
-// there are.
+// there are. A header is no sign of life: what is waited for is the body.
 type servers struct {
 	most, few int
 	mu        sync.Mutex
@@ -24,9 +24,7 @@ type servers struct {
 
 type server struct {
 	waiting map[*run]int // requests under way, by run
-	// sign is when it last gave a sign of life, or was first waited for after that.
-	// It is zero when it answered everybody.
-	sign time.Time
+	sign    time.Time    // when it last gave a sign of life, or was first waited for
 }
 
 // silence is how long a server may take until it counts as silent.
@@ -37,7 +35,7 @@ func newServers(most, few int) *servers {
 }
 
 func (s *server) isSilent(now time.Time) bool {
-	return !s.sign.IsZero() && now.Sub(s.sign) >= silence
+	return now.Sub(s.sign) >= silence
 }
 
 // send sends a request, which may be let go. Who is not a run is not bound.
@@ -56,7 +54,6 @@ func (s *servers) send(base http.RoundTripper, r *http.Request, by *run) (*http.
 	if err != nil {
 		return nil, c.failed(r.Context(), err)
 	}
-	c.alive()
 	resp.Request = r
 	resp.Body = &watched{from: resp.Body, call: c, caller: r.Context()}
 	return resp, nil
@@ -80,16 +77,13 @@ func (c *call) begin() bool {
 	defer c.mu.Unlock()
 	s := c.known[c.host]
 	if s == nil {
-		s = &server{waiting: make(map[*run]int)}
+		s = &server{waiting: make(map[*run]int), sign: c.began}
 		c.known[c.host] = s
 	}
 	if s.isSilent(c.began) && s.waiting[c.by] == 0 && len(s.waiting) >= c.few {
 		return false
 	}
 	s.waiting[c.by]++
-	if s.sign.IsZero() {
-		s.sign = c.began
-	}
 	c.timer = time.AfterFunc(silence, c.review)
 	return true
 }
@@ -108,7 +102,7 @@ func (c *call) review() {
 	}
 	if len(s.waiting) > c.most {
 		c.letGo = true
-		c.end(s)
+		c.end(false)
 	}
 }
 
@@ -126,11 +120,7 @@ func (c *call) failed(caller context.Context, err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.over {
-		s := c.known[c.host]
-		if caller.Err() == nil && time.Since(c.began) < silence {
-			s.sign = time.Now() // a refusal, too, is an answer
-		}
-		c.end(s)
+		c.end(caller.Err() == nil) // a refusal, too, is an answer
 	}
 	if c.letGo {
 		return &providers.Error{Code: CodeSilent, Err: errSilent}
@@ -142,11 +132,16 @@ func (c *call) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.over {
-		c.end(c.known[c.host])
+		c.end(true)
 	}
 }
 
-func (c *call) end(s *server) {
+// end ends the call. That one was answered is a sign of life if it was soon.
+func (c *call) end(answered bool) {
+	s := c.known[c.host]
+	if answered && time.Since(c.began) < silence {
+		s.sign = time.Now()
+	}
 	c.over = true
 	c.timer.Stop()
 	c.cancel()
