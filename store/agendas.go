@@ -31,7 +31,6 @@ func (s *Store) Agendas(ctx context.Context, tenant busy.TenantID, resources []b
 	batch.Queue(`begin isolation level repeatable read read only`)
 	batch.Queue(setTenant, tenant.String())
 	batch.Queue(agendaResources, arg(tenant), ids).Query(func(rows pgx.Rows) error { return readResources(rows, agendas) })
-	batch.Queue(agendaCalendars, arg(tenant), ids).Query(func(rows pgx.Rows) error { return readCalendars(rows, agendas) })
 	batch.Queue(agendaBlocks, arg(tenant), ids, span.Start.Add(-busy.MaxBlock), span.Start, span.End).
 		Query(func(rows pgx.Rows) error { return readBlocks(rows, agendas) })
 	batch.Queue(`commit`)
@@ -43,14 +42,11 @@ func (s *Store) Agendas(ctx context.Context, tenant busy.TenantID, resources []b
 
 const (
 	agendaResources = `
-		select w.n, ` + resourceColumns + `
-		from unnest($2::uuid[]) with ordinality as w (id, n) join resources r on r.tenant_id = $1 and r.id = w.id`
-
-	agendaCalendars = `
-		select w.n, ` + calendarColumns + `
+		select w.n, ` + resourceColumns + `, ` + calendarColumns + `
 		from unnest($2::uuid[]) with ordinality as w (id, n)
-		join calendars c on c.tenant_id = $1 and c.resource_id = w.id and c.selected
-		join connections n on n.tenant_id = $1 and n.id = c.connection_id
+		cross join lateral (select * from resources r where r.tenant_id = $1 and r.id = w.id limit 1) r
+		left join (calendars c join connections n on n.tenant_id = $1 and n.id = c.connection_id)
+			on c.tenant_id = $1 and c.resource_id = w.id and c.selected
 		order by w.n, c.id`
 
 	// One descent of the index a resource, bounded from both sides, and nothing
@@ -68,35 +64,36 @@ const (
 
 var errOrdinal = errors.New("a row belongs to no resource that was asked for")
 
+// readResources reads a row for each calendar, and one for a resource that has none.
 func readResources(rows pgx.Rows, agendas []busy.Agenda) error {
-	found := 0
+	found := make(map[int64]bool)
 	for rows.Next() {
 		var n int64
 		var r busy.Resource
 		var hours string
-		if err := rows.Scan(&n, into(&r.ID), &r.Name, &r.Zone, &hours); err != nil {
-			return err
-		}
-		if err := r.Hours.UnmarshalText([]byte(hours)); err != nil {
-			return err
-		}
-		agendas[n-1].Resource = r
-		found++
-	}
-	if rows.Err() == nil && found < len(agendas) {
-		return busy.ErrNotFound
-	}
-	return rows.Err()
-}
-
-func readCalendars(rows pgx.Rows, agendas []busy.Agenda) error {
-	for rows.Next() {
-		var n int64
 		var c busy.Calendar
-		if err := rows.Scan(append([]any{&n}, calendarInto(&c)...)...); err != nil {
+		row := []any{&n, into(&r.ID), &r.Name, &r.Zone, &hours}
+		calendar := calendarInto(&c)
+		if rows.RawValues()[len(row)] == nil {
+			clear(calendar) // nil: not wanted
+		}
+		if err := rows.Scan(append(row, calendar...)...); err != nil {
 			return err
 		}
-		agendas[n-1].Calendars = append(agendas[n-1].Calendars, c)
+		a := &agendas[n-1]
+		if !c.ID.IsZero() {
+			a.Calendars = append(a.Calendars, c)
+		}
+		if found[n] {
+			continue
+		}
+		found[n], a.Resource = true, r
+		if err := a.Resource.Hours.UnmarshalText([]byte(hours)); err != nil {
+			return err
+		}
+	}
+	if rows.Err() == nil && len(found) < len(agendas) {
+		return busy.ErrNotFound
 	}
 	return rows.Err()
 }

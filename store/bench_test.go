@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,8 +54,8 @@ func seedResources(t testing.TB, env *storetest.Env, tenant busy.TenantID, n int
 // BenchmarkAgendas reads the busy time of 30 days, merged, out of 1M blocks, and,
 // in turn and on the same connection, as many rows of the same shape that
 // generate_series makes up. times-series is the ratio of the medians; times-open
-// is that of the query for blocks alone to the same one by a superuser, to whom
-// row-level security does not apply.
+// is that of the query for blocks alone to the same one on a copy of the table
+// without row-level security.
 func BenchmarkAgendas(b *testing.B) {
 	env := storetest.New(b)
 	tenant := env.Tenant(b, "tenant")
@@ -63,7 +64,7 @@ func BenchmarkAgendas(b *testing.B) {
 	s, err := store.Open(ctx, store.Config{URL: env.AppURL, Keys: env.Keys, MaxConns: 1})
 	must(b, err)
 	defer s.Close()
-	owner := env.Owner(b)
+	openBlocks := withoutSecurity(b, env)
 	span := busy.Span{Start: now.AddDate(0, 3, 0), End: now.AddDate(0, 4, 0)}
 	for _, n := range []int{10, 50} {
 		b.Run(fmt.Sprint(n, " resources"), func(b *testing.B) {
@@ -75,7 +76,13 @@ func BenchmarkAgendas(b *testing.B) {
 			args := []any{[16]byte(tenant.ID), ids, span.Start.Add(-busy.MaxBlock), span.Start, span.End}
 			rows := 0
 			var ours, series, secured, open durations
-			for b.Loop() {
+			fetch := func(query string, took *durations) {
+				took.time(func() {
+					_, err := store.FetchBlocks(ctx, store.Pool(s), &tenant.ID, n, query, args...)
+					must(b, err)
+				})
+			}
+			for i := 0; b.Loop(); i++ {
 				ours.time(func() {
 					agendas, err := s.Agendas(ctx, tenant.ID, some, span)
 					must(b, err)
@@ -88,14 +95,13 @@ func BenchmarkAgendas(b *testing.B) {
 						from generate_series(0, $3::bigint - 1) g`, n, span.Start, rows)
 					must(b, err)
 				})
-				secured.time(func() {
-					_, err := store.FetchBlocks(ctx, store.Pool(s), &tenant.ID, n, store.AgendaBlocks, args...)
-					must(b, err)
-				})
-				open.time(func() {
-					_, err := store.FetchBlocks(ctx, owner, &tenant.ID, n, store.AgendaBlocks, args...)
-					must(b, err)
-				})
+				if i%2 == 0 { // who comes second finds the caches warm
+					fetch(store.AgendaBlocks, &secured)
+					fetch(openBlocks, &open)
+				} else {
+					fetch(openBlocks, &open)
+					fetch(store.AgendaBlocks, &secured)
+				}
 			}
 			b.ReportMetric(float64(rows), "rows")
 			b.ReportMetric(ours.median()/1e3, "p50-µs")
@@ -104,6 +110,23 @@ func BenchmarkAgendas(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// withoutSecurity copies blocks to a table that anybody may read, and returns the
+// query of that one.
+func withoutSecurity(t testing.TB, env *storetest.Env) string {
+	t.Helper()
+	conn := env.Owner(t)
+	for _, statement := range []string{
+		`create table open_blocks (like blocks including all)`,
+		`insert into open_blocks select * from blocks`,
+		`grant select on open_blocks to public`,
+		`vacuum analyze open_blocks`,
+	} {
+		_, err := conn.Exec(ctx, statement)
+		must(t, err)
+	}
+	return strings.Replace(store.AgendaBlocks, "from blocks b", "from open_blocks b", 1)
 }
 
 func merged(agendas []busy.Agenda) (rows int) {
@@ -119,8 +142,9 @@ func merged(agendas []busy.Agenda) (rows int) {
 }
 
 // BenchmarkImport applies 10,000 occurrences to an empty calendar and, in turn,
-// copies the rows that this made into tables without indexes or row-level
-// security, with COPY. times-copy is the ratio of rows per second.
+// copies the rows that this made, already sealed, with COPY, into tables without
+// row-level security. times-copy is the ratio of rows per second where these
+// have no indexes, times-copy-indexed where they have those of the real ones.
 func BenchmarkImport(b *testing.B) {
 	for _, shape := range []struct {
 		name   string
@@ -132,24 +156,21 @@ func BenchmarkImport(b *testing.B) {
 		b.Run(shape.name, func(b *testing.B) {
 			env := storetest.New(b)
 			owner := env.Owner(b)
-			var ours, raw durations
+			var ours, raw, indexed durations
 			rows := 0
 			for i := 0; b.Loop(); i++ {
 				r := beginIn(b, env, fmt.Sprint("tenant ", i))
 				ours.time(func() { r.events(shape.events...) })
 				tables := readRows(b, owner, r.tenant.ID)
 				rows = len(tables["events"].rows) + len(tables["blocks"].rows)
-				raw.time(func() {
-					for _, table := range tables {
-						_, err := owner.CopyFrom(ctx, table.bare, table.columns, pgx.CopyFromRows(table.rows))
-						must(b, err)
-					}
-				})
+				raw.time(func() { copyInto(b, owner, "bare", tables) })
+				indexed.time(func() { copyInto(b, owner, "indexed", tables) })
 				_, err := env.Store.DeleteTenant(ctx, r.tenant.ID)
 				must(b, err)
 			}
 			b.ReportMetric(float64(rows)/ours.median()*1e9, "rows/s")
 			b.ReportMetric(raw.median()/ours.median(), "times-copy")
+			b.ReportMetric(indexed.median()/ours.median(), "times-copy-indexed")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
@@ -173,23 +194,25 @@ func seriesOf(n, count int) []busy.Event {
 	return events
 }
 
-// copied is a table's rows, and the table without indexes that they are copied to.
+// copied are a table's rows.
 type copied struct {
-	bare    pgx.Identifier
 	columns []string
 	rows    [][]any
 }
 
+// readRows reads what a tenant has, and makes empty tables to copy it to.
 func readRows(t testing.TB, conn *pgx.Conn, tenant busy.TenantID) map[string]copied {
 	t.Helper()
 	tables := make(map[string]copied)
 	for _, table := range []string{"events", "blocks"} {
-		c := copied{bare: pgx.Identifier{"bare", table}}
-		_, err := conn.Exec(ctx, `create schema if not exists bare; drop table if exists bare.`+table+
-			`; create table bare.`+table+` (like `+table+`)`)
+		_, err := conn.Exec(ctx, strings.ReplaceAll(`
+			create schema if not exists bare; drop table if exists bare.$; create table bare.$ (like $);
+			create schema if not exists indexed; drop table if exists indexed.$; create table indexed.$ (like $ including indexes)`,
+			"$", table))
 		must(t, err)
 		rows, err := conn.Query(ctx, `select * from `+table+` where tenant_id = $1`, tenant.String())
 		must(t, err)
+		c := copied{}
 		for _, field := range rows.FieldDescriptions() {
 			c.columns = append(c.columns, field.Name)
 		}
@@ -202,6 +225,14 @@ func readRows(t testing.TB, conn *pgx.Conn, tenant busy.TenantID) map[string]cop
 		tables[table] = c
 	}
 	return tables
+}
+
+func copyInto(t testing.TB, conn *pgx.Conn, schema string, tables map[string]copied) {
+	t.Helper()
+	for name, table := range tables {
+		_, err := conn.CopyFrom(ctx, pgx.Identifier{schema, name}, table.columns, pgx.CopyFromRows(table.rows))
+		must(t, err)
+	}
 }
 
 // BenchmarkUnchanged applies a complete listing of 10,000 events that all are held.

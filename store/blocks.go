@@ -158,6 +158,8 @@ func (a *application) queueBlocks(batch *pgx.Batch, w blockWrites) {
 	if len(w.add) == 0 {
 		return
 	}
+	// In the order of time, as they will be read.
+	slices.SortFunc(w.add, func(a, b block) int { return cmp.Compare(a.start, b.start) })
 	n := len(w.add)
 	events, starts, ends := make([]int64, n), make([]time.Time, n), make([]time.Time, n)
 	allDay, states := make([]bool, n), make([]int16, n)

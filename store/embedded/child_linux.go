@@ -16,3 +16,15 @@ func serves(pid int, data string) bool {
 	where, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "cwd"))
 	return err == nil && where == resolve(data)
 }
+
+// serving lists the processes that work in the data directory.
+func serving(data string) []int {
+	found, _ := filepath.Glob("/proc/[0-9]*")
+	var pids []int
+	for _, dir := range found {
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && serves(pid, data) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

@@ -18,3 +18,7 @@ func serves(pid int, data string) bool {
 	out, err := exec.Command("ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
 	return err == nil && strings.Contains(string(out), "postgres") && strings.Contains(string(out), data)
 }
+
+// serving cannot tell a session's process from others. They end by themselves when
+// they notice that the server did.
+func serving(string) []int { return nil }

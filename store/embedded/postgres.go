@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -95,7 +96,11 @@ func (p *Postgres) bringUp(ctx context.Context, bin string, id identity, c Postg
 
 // release gives up what a stopped server no longer needs.
 func (p *Postgres) release() error {
+	if p.lock == nil { // done already
+		return nil
+	}
 	err := p.lock.Close()
+	p.lock = nil
 	if p.socket != "" && p.socket != p.dir {
 		err = errors.Join(err, os.RemoveAll(p.socket))
 	}
@@ -353,11 +358,17 @@ func (p *Postgres) Stop(ctx context.Context) error {
 	return p.release()
 }
 
-// Kill ends the server as a crash would. StartPostgres on the same directory
-// recovers it.
+// Kill ends the server as a crash would, with the processes of its sessions where
+// the system tells which they are. StartPostgres on the same directory recovers it.
 func (p *Postgres) Kill() {
 	p.child.kill()
 	<-p.child.done
+	for _, pid := range serving(p.data()) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	for deadline := time.Now().Add(patience); len(serving(p.data())) > 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
 	_ = p.release()
 }
 
