@@ -51,7 +51,7 @@ func (s *session) Changes(ctx context.Context, q providers.Query) (providers.Pag
 	if (answer.NextPageToken == "") == (answer.NextSyncToken == "") {
 		return providers.Page{}, &providers.Error{Code: codeIncomplete}
 	}
-	change, err := reader{q: q, zone: answer.TimeZone, role: answer.AccessRole}.change(answer.Items)
+	change, err := newReader(q, answer).change(answer.Items)
 	if err != nil {
 		return providers.Page{}, err
 	}

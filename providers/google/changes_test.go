@@ -336,6 +336,50 @@ func TestOtherCalendarsPage(t *testing.T) {
 	}
 }
 
+// TestEarlierPage: the cursor of a page that was gone on from is no place any more.
+func TestEarlierPage(t *testing.T) {
+	a := newAccount(t, googlefake.Options{})
+	for i := range 30 {
+		a.server.Put(work, fmt.Sprintf("n%d", i), weekly())
+	}
+	session := a.Open(t)
+	first := changes(t, session, query(work, nil))
+	if second := changes(t, session, query(work, first.Cursor)); !second.More {
+		t.Fatal("the test needs three pages")
+	}
+	if _, err := session.Changes(context.Background(), query(work, first.Cursor)); providers.FaultOf(err) != providers.CursorExpired {
+		t.Errorf("went on from a page before: %v", err)
+	}
+}
+
+// TestUntagged: an item without a tag is never what the caller holds.
+func TestUntagged(t *testing.T) {
+	a := newAccount(t, googlefake.Options{})
+	a.server.Put(work, "a", providertest.Entry{Subject: "x", Start: march(2, 9), End: march(2, 10)})
+	a.provider = google.New(google.Config{
+		HTTP: edited(a.server.Transport(), `"etag"`, `"lost"`), Endpoints: endpoints(), Now: func() time.Time { return now },
+	})
+	q := query(work, nil)
+	q.Version = func(string) (string, bool) { return "", true }
+	if page := changes(t, a.Open(t), q); len(page.Same) != 0 || len(page.Events) != 1 {
+		t.Errorf("%d are the same, %d are not", len(page.Same), len(page.Events))
+	}
+}
+
+// TestChangesAskNoVersion: reading what is held costs the caller; changes are new
+// anyhow.
+func TestChangesAskNoVersion(t *testing.T) {
+	a := newAccount(t, googlefake.Options{})
+	_, cursor := readAll(t, a, nil)
+	a.server.Put(work, "a", weekly())
+	q := query(work, cursor)
+	q.Version = func(string) (string, bool) {
+		t.Error("a version was asked for")
+		return "", false
+	}
+	_ = changes(t, a.Open(t), q)
+}
+
 // TestCanary: nothing but what is asked for gets through, even where more is sent.
 func TestCanary(t *testing.T) {
 	for name, o := range map[string]googlefake.Options{"masked": {}, "leaky": {Leaky: true}} {

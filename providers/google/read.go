@@ -16,6 +16,12 @@ type reader struct {
 	q    providers.Query
 	zone string // the calendar's
 	role string // the account's, on the calendar
+	// loaded are the zones met so far, for loading one reads a file. nil: no such.
+	loaded map[string]*time.Location
+}
+
+func newReader(q providers.Query, answer *calendar.Events) reader {
+	return reader{q: q, zone: answer.TimeZone, role: answer.AccessRole, loaded: make(map[string]*time.Location)}
 }
 
 const cancelled = "cancelled"
@@ -134,13 +140,24 @@ func (r reader) zoneOf(item *calendar.Event) (zone *time.Location, known bool) {
 		return nil, true
 	}
 	for i, name := range []string{item.Start.TimeZone, r.zone, r.q.Zone} {
-		if iana, ok := zones.Resolve(name); ok {
-			if zone, err := time.LoadLocation(iana); err == nil {
-				return zone, i == 0
-			}
+		if zone := r.load(name); zone != nil {
+			return zone, i == 0
 		}
 	}
 	return time.UTC, false
+}
+
+// load returns the zone of a name; nil if there is none.
+func (r reader) load(name string) *time.Location {
+	zone, known := r.loaded[name]
+	if known {
+		return zone
+	}
+	if iana, ok := zones.Resolve(name); ok {
+		zone, _ = time.LoadLocation(iana) // nil with its error
+	}
+	r.loaded[name] = zone
+	return zone
 }
 
 // moment reads a date, or a time as an instant; with a zone, as the reading of

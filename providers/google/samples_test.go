@@ -50,7 +50,7 @@ func sample(t *testing.T, name string) []byte {
 	return raw
 }
 
-func answered(t *testing.T, status int, body []byte) providers.Session {
+func answered(t testing.TB, status int, body []byte) providers.Session {
 	t.Helper()
 	p := google.New(google.Config{HTTP: canned{status, body}, Now: func() time.Time { return now }})
 	grant := oauth.Grant{Refresh: "r", Access: "a", Expires: now.Add(time.Hour)}

@@ -66,12 +66,12 @@ func (s *service) api(r *http.Request) *http.Response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++
-	if r.Header.Get("Authorization") != fmt.Sprintf("Bearer access-%d", s.current) {
-		return answer(r, http.StatusUnauthorized, `refused`)
-	}
 	body := []byte("nothing")
 	if r.Body != nil {
 		body, _ = io.ReadAll(r.Body)
+	}
+	if r.Header.Get("Authorization") != fmt.Sprintf("Bearer access-%d", s.current) {
+		return answer(r, http.StatusUnauthorized, `refused`)
 	}
 	return answer(r, http.StatusOK, "got "+string(body))
 }
