@@ -27,6 +27,14 @@ func RunFaults(t *testing.T, h Harness) {
 		"unreadable":      func(t *testing.T, m *mirror) { unreadable(t, m, breakable(t, m)) },
 		"dropped object":  func(t *testing.T, m *mirror) { droppedObject(t, m, breakable(t, m)) },
 	}
+	about := map[Failure]string{Forgetful: "cursor expired", Missing: "all missing", DropsObjects: "dropped object"}
+	for _, f := range h.Cannot {
+		name, optional := about[f]
+		if !optional {
+			t.Fatalf("every server can fail like this: %s", f)
+		}
+		delete(stories, name)
+	}
 	run(t, h, stories)
 }
 

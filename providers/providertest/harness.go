@@ -22,6 +22,9 @@ type Harness struct {
 	New func(t *testing.T) Account
 	// Expand turns events into occurrences; see sync/recur.
 	Expand Expander
+	// Cannot are the failures that the provider's kind of server has no way of. Their
+	// stories are not told.
+	Cannot []Failure
 }
 
 // Expander is what the mirror computes occurrences with.
