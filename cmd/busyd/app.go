@@ -79,7 +79,7 @@ func (a *app) hint(ctx context.Context, c configs.Config, tasks []busy.Task) {
 	defer func() { _ = r.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	_ = queue.NewClient(r, a.now).Enqueue(ctx, tasks)
+	_ = queue.NewClient(r, a.now).Hint(ctx, tasks)
 }
 
 // inTenant runs f with the open store and the tenant that --tenant names.

@@ -19,25 +19,31 @@ import (
 
 func newConnectionCommand(a *app) *cobra.Command {
 	return group("connection", "Connected accounts",
-		group("add", "Connect an account", newConnectionAddCommand(a),
+		group("add", "Connect an account", newConnectionCalDAVCommand(a), newConnectionExchangeCommand(a),
 			newConnectionConsentCommand(a, busy.Google, "google", "a Google account"),
 			newConnectionConsentCommand(a, busy.Graph, "outlook", "an Outlook.com or Microsoft 365 account")),
 		newConnectionListCommand(a), newConnectionShowCommand(a), newConnectionReconnectCommand(a), newConnectionDisconnectCommand(a))
 }
 
 // loginFlags are how an account with a password is named.
-type loginFlags struct{ url, username, passwordFile string }
+type loginFlags struct {
+	kind                                 busy.Kind
+	url, username, passwordFile, mailbox string
+}
 
 func (f *loginFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.url, "url", "", "`address` of the server, a principal or a calendar; may be left out where the username is an e-mail address")
 	c.Flags().StringVar(&f.username, "username", "", "`name` that the account signs in with")
 	c.Flags().StringVar(&f.passwordFile, "password-file", "", "`file` with the password, - for the standard input (default: ask)")
 	required(c, "username")
+	if f.kind == busy.Exchange {
+		c.Flags().StringVar(&f.mailbox, "mailbox", "", "e-mail `address` of the mailbox to read, where it is not the user's own")
+	}
 }
 
 func (f *loginFlags) login(cmd *cobra.Command) (providers.Login, error) {
 	password, err := readPassword(cmd, f.passwordFile)
-	return providers.Login{URL: f.url, Username: f.username, Password: password}, err
+	return providers.Login{URL: f.url, Username: f.username, Password: password, Mailbox: f.mailbox}, err
 }
 
 func readPassword(cmd *cobra.Command, file string) (busy.Secret, error) {
@@ -130,18 +136,37 @@ func (s *session) connect(kind busy.Kind, resource busy.ResourceID, login provid
 	return done.Connection, done.Calendars, err
 }
 
-func newConnectionAddCommand(a *app) *cobra.Command {
-	var tenant, resource string
-	var flags loginFlags
-	c := &cobra.Command{
-		Use:   "caldav --tenant T --resource R --url U --username N --password-file F",
-		Short: "Connect a CalDAV account: iCloud, Nextcloud, Fastmail, Radicale, ...",
-		Long: `Connect a CalDAV account. The login is tried against the server before anything
+func newConnectionCalDAVCommand(a *app) *cobra.Command {
+	c := newConnectionPasswordCommand(a, busy.CalDAV)
+	c.Use = "caldav --tenant T --resource R --url U --username N --password-file F"
+	c.Short = "Connect a CalDAV account: iCloud, Nextcloud, Fastmail, Radicale, ..."
+	c.Long = `Connect a CalDAV account. The login is tried against the server before anything
 is saved. For iCloud the username is the Apple Account's e-mail address, the URL
 may be left out, and the password must be an app-specific one, made at
-account.apple.com. The password is sealed in the database; it is not needed again.`,
-		Example: `  busyd connection add caldav --tenant acme --resource "Dr. Weber" \
-      --url https://cloud.example.com --username weber --password-file weber.password`,
+account.apple.com. The password is sealed in the database; it is not needed again.`
+	c.Example = `  busyd connection add caldav --tenant acme --resource "Dr. Weber" \
+      --url https://cloud.example.com --username weber --password-file weber.password`
+	return c
+}
+
+func newConnectionExchangeCommand(a *app) *cobra.Command {
+	c := newConnectionPasswordCommand(a, busy.Exchange)
+	c.Use = "exchange --tenant T --resource R --username N --password-file F [--url U] [--mailbox M]"
+	c.Short = "Connect a mailbox on an Exchange Server of your own (not Microsoft 365: that is outlook)"
+	c.Long = `Connect a mailbox on an Exchange Server, over Exchange Web Services. The login is
+tried before anything is saved: NTLM where the server offers it, else Basic. The
+URL may be left out where the domain has Autodiscover. With --mailbox a service
+account reads another's mailbox; give it the right to read that calendar only.`
+	c.Example = `  busyd connection add exchange --tenant acme --resource "Dr. Weber" \
+      --url https://mail.example.com --username 'EXAMPLE\busyd' --mailbox weber@example.com --password-file busyd.password`
+	return c
+}
+
+// newConnectionPasswordCommand connects an account with a password.
+func newConnectionPasswordCommand(a *app, kind busy.Kind) *cobra.Command {
+	var tenant, resource string
+	flags := loginFlags{kind: kind}
+	c := &cobra.Command{
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			login, err := flags.login(cmd)
@@ -153,7 +178,7 @@ account.apple.com. The password is sealed in the database; it is not needed agai
 				if err != nil {
 					return err
 				}
-				connection, calendars, err := s.connect(busy.CalDAV, r.ID, login)
+				connection, calendars, err := s.connect(kind, r.ID, login)
 				if err != nil {
 					return err
 				}

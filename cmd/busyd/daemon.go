@@ -166,7 +166,7 @@ func (d *daemon) handler() (http.Handler, error) {
 
 // hint puts tasks into the queues; where it cannot, the sweep finds what is due.
 func (d *daemon) hint(ctx context.Context, tasks []busy.Task) {
-	if err := d.queue.Enqueue(ctx, tasks); err != nil {
+	if err := d.queue.Hint(ctx, tasks); err != nil {
 		d.log.DebugContext(ctx, "left to the sweep", "tasks", len(tasks), "error", err.Error())
 	}
 }

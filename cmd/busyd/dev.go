@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/providers"
 )
 
@@ -15,6 +16,9 @@ const devHelp = `Run all of busyd in one process, with nothing configured: a pri
 a Redis, a CalDAV server with two people's sample calendars, and the daemon with
 every role. It connects the sample calendars over CalDAV, reads them, and prints
 what to try next. Ctrl-C stops everything; the next start finds the data again.
+
+With --provider all it also connects one person each at stand-ins for Google,
+Outlook and Exchange, which speak what the real ones speak.
 
 With --caldav-url or --username it connects a calendar account of yours instead,
 in a tenant of its own. For iCloud the username is the Apple Account's e-mail
@@ -26,11 +30,12 @@ type devOptions struct {
 	listen   string
 	zone     string
 	own      *providers.Login // nil: the samples
+	all      bool             // show every provider, with stand-ins for those of others
 	listener net.Listener     // nil: made from listen
 }
 
 func newDevCommand(a *app) *cobra.Command {
-	var home, listen, zone string
+	var home, listen, zone, shown string
 	var flags loginFlags
 	c := &cobra.Command{
 		Use:     "dev",
@@ -46,6 +51,10 @@ func newDevCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
+			if shown != "caldav" && shown != "all" {
+				return usage(busy.Invalid("--provider", "must be caldav or all"))
+			}
+			o.all = shown == "all"
 			if flags.url != "" || flags.username != "" {
 				login, err := flags.login(cmd)
 				if err != nil {
@@ -59,6 +68,7 @@ func newDevCommand(a *app) *cobra.Command {
 	c.Flags().StringVar(&home, "data", "", "`directory` that keeps everything (default ~/.local/share/busyd, for root /var/lib/busyd-dev)")
 	c.Flags().StringVar(&listen, "listen", "", "`address` of the API and the page (default 127.0.0.1:8080, or a free port if that is taken)")
 	c.Flags().StringVar(&zone, "timezone", "", "IANA `zone` of your calendars' owner (default this machine's)")
+	c.Flags().StringVar(&shown, "provider", "caldav", "`which` calendars to show: caldav, or all, with stand-ins for Google, Outlook and Exchange")
 	c.Flags().StringVar(&flags.url, "caldav-url", "", "`address` of your CalDAV server, to connect your own account")
 	c.Flags().StringVar(&flags.username, "username", "", "`name` that you sign in to it with")
 	c.Flags().StringVar(&flags.passwordFile, "password-file", "", "`file` with the password, - for the standard input (default: ask)")

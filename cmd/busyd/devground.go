@@ -21,6 +21,7 @@ type ground struct {
 	listener net.Listener
 	samples  string // address of the sample CalDAV server
 	password string // of both sample people
+	fakes    *fakes // nil: CalDAV alone is shown
 
 	closers []func()
 }
@@ -60,6 +61,11 @@ func layGround(ctx context.Context, fail context.CancelCauseFunc, o devOptions, 
 	}
 	if err := g.listen(ctx, o.listen); err != nil {
 		return nil, err
+	}
+	if o.all {
+		if err := g.startFakes(ctx, "http://"+g.listener.Addr().String()+"/oauth/callback", now); err != nil {
+			return nil, err
+		}
 	}
 	if err := g.configure(postgres, redis.Addr()); err != nil {
 		return nil, err
@@ -111,24 +117,11 @@ func (g *ground) startSamples(ctx context.Context, now time.Time) (err error) {
 	if g.password, err = g.home.secret("samples.password"); err != nil {
 		return err
 	}
-	address, err := g.home.read("samples.address")
+	listener, err := g.keptListener(ctx, "samples.address")
 	if err != nil {
 		return err
 	}
-	free := address == ""
-	if free {
-		address = "127.0.0.1:0"
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("serve the sample calendars: %w: free that port, or begin anew with another --data", err)
-	}
 	g.samples = listener.Addr().String()
-	if free {
-		if err := g.home.write("samples.address", g.samples+"\n"); err != nil {
-			return err
-		}
-	}
 	handler, err := sampleServer(now, g.password)
 	if err != nil {
 		return err
@@ -179,6 +172,7 @@ migrate_url: %q
 redis_url: %q
 master_key_file: %q
 listen: %q
+public_url: %q
 network:
   # Calendars on this machine and in its network may be read.
   allow: [127.0.0.0/8, "::1/128", 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, "fc00::/7"]
@@ -186,7 +180,8 @@ sync:
   poll_min: 15s
   poll_max: 5m
 log: {level: warn, format: text}
-`, postgres.AppURL(devDatabase), postgres.URL(devDatabase), "redis://"+redis+"/0", g.home.keyFile(), g.listener.Addr().String())
+%s`, postgres.AppURL(devDatabase), postgres.URL(devDatabase), "redis://"+redis+"/0", g.home.keyFile(),
+		g.listener.Addr().String(), "http://"+g.listener.Addr().String(), g.fakes.registrations())
 	if err := g.home.write("busyd.yaml", text); err != nil {
 		return err
 	}

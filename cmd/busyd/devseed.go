@@ -48,7 +48,12 @@ func (a *app) seed(ctx context.Context, cmd *cobra.Command, g *ground, o devOpti
 		if err != nil {
 			return seeded{}, err
 		}
-		if err := s.seedConnection(r.ID, login, false); err != nil {
+		if err := s.seedConnection(busy.CalDAV, r.ID, login, false); err != nil {
+			return seeded{}, err
+		}
+	}
+	if g.fakes != nil {
+		if err := s.seedFakes(g.fakes); err != nil {
 			return seeded{}, err
 		}
 	}
@@ -81,7 +86,7 @@ func (s *session) seedResource(r busy.Resource, hours string) (busy.Resource, er
 
 // seedConnection connects the account unless the resource has a live connection;
 // with anew it takes the place of that one.
-func (s *session) seedConnection(resource busy.ResourceID, login providers.Login, anew bool) error {
+func (s *session) seedConnection(kind busy.Kind, resource busy.ResourceID, login providers.Login, anew bool) error {
 	all, err := s.store.Connections(s, s.tenant.ID)
 	if err != nil {
 		return err
@@ -95,7 +100,7 @@ func (s *session) seedConnection(resource busy.ResourceID, login providers.Login
 	if len(live) > 0 && !anew {
 		return nil
 	}
-	if _, _, err := s.connect(busy.CalDAV, resource, login); err != nil {
+	if _, _, err := s.connect(kind, resource, login); err != nil {
 		return err
 	}
 	for _, id := range live {
@@ -117,7 +122,7 @@ func (s *session) seedOwn(login providers.Login, zone string) error {
 	if err != nil {
 		return err
 	}
-	return s.seedConnection(r.ID, login, true)
+	return s.seedConnection(busy.CalDAV, r.ID, login, true)
 }
 
 // localZone is the IANA name of this machine's zone, or UTC if it tells none.

@@ -13,7 +13,7 @@ import (
 
 // budget is what a provider gets of requests, by all daemons together.
 type budget struct {
-	account busy.Rate // for each connection
+	account busy.Rate // for each connection; zero: there is no such limit
 	project busy.Rate // for all connections; zero: there is no such limit
 	server  busy.Rate // for each host; zero: there is no such limit
 	// inFlight is how many requests this process has under way at one host; zero:
@@ -40,6 +40,10 @@ var budgets = map[busy.Kind]budget{
 		server:   busy.Rate{Requests: 20, Per: time.Second, Burst: 50},
 		inFlight: 2,
 	},
+	busy.Feed: {
+		account: busy.Rate{Requests: 1, Per: time.Second, Burst: 10},
+		server:  busy.Rate{Requests: 50, Per: time.Second, Burst: 500},
+	},
 	// The burst is for first readings, which take a few requests at a time.
 	busy.CalDAV: {
 		account: busy.Rate{Requests: 10, Per: time.Second, Burst: 200},
@@ -59,7 +63,7 @@ func (b budget) of(kind busy.Kind) transport.Budgets {
 	key := func(parts ...string) string { return string(kind) + ":" + strings.Join(parts, ":") }
 	of := func(r *http.Request, account string) []busy.Bucket {
 		buckets := make([]busy.Bucket, 0, 3)
-		if account != "" {
+		if account != "" && b.account.Requests > 0 {
 			buckets = append(buckets, busy.Bucket{Key: key("account", account), Rate: b.account})
 		}
 		if b.server.Requests > 0 {

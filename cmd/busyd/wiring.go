@@ -24,7 +24,7 @@ func (s *syncer) Resync(ctx context.Context, tenant busy.TenantID, scope api.Sco
 	if err != nil {
 		return nil, err
 	}
-	if err := s.queue.Enqueue(ctx, tasks); err != nil {
+	if err := s.queue.Hint(ctx, tasks); err != nil {
 		s.log.DebugContext(ctx, "left to the sweep", "tasks", len(tasks), "error", err.Error())
 	}
 	ids := make([]busy.CalendarID, len(tasks))
