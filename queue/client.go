@@ -51,6 +51,15 @@ func (c *Client) Enqueue(ctx context.Context, tasks []busy.Task) error {
 	return group.Wait()
 }
 
+// hinted is how many tasks go past the sweep at once.
+const hinted = 100
+
+// Hint is Enqueue for tasks that are due in Postgres already: it brings a few of
+// them now, and leaves the rest to the sweep, which lets each tenant have a share.
+func (c *Client) Hint(ctx context.Context, tasks []busy.Task) error {
+	return c.Enqueue(ctx, tasks[:min(len(tasks), hinted)])
+}
+
 func (c *Client) enqueue(ctx context.Context, client *asynq.Client, t busy.Task) error {
 	task, options, err := encode(t, c.now())
 	if err != nil {
