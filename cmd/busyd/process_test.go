@@ -124,6 +124,30 @@ func TestDevSurvivesBeingKilled(t *testing.T) {
 	}
 }
 
+// With --provider all, one person is connected at each of the stand-ins too, and
+// connected again by the next start, for they keep nothing.
+func TestDevShowsEveryProvider(t *testing.T) {
+	home := openHome(t)
+	args := []string{"dev", "--data", home, "--listen", freeAddress(t), "--provider", "all"}
+	m := &machine{t: t, environ: []string{"BUSYD_CONFIG=" + filepath.Join(home, "busyd.yaml")}}
+	for range 2 {
+		p := startProcess(t, nil, args...)
+		p.await("Ctrl-C")
+		connections := object[[]connectionView](m, "connection", "list", "--tenant", demoTenant)
+		if len(connections) != 5 {
+			t.Errorf("%d connections", len(connections))
+		}
+		for _, c := range object[[]calendarView](m, "calendar", "list", "--tenant", demoTenant) {
+			if c.Selected && c.State != busy.StateFresh {
+				t.Errorf("%s is %s", c.Name, c.State)
+			}
+		}
+		if code := p.stop(); code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
+	}
+}
+
 // try is a command that `busyd dev` tells to try.
 type try struct{ token, url string }
 

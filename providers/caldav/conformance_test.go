@@ -13,6 +13,7 @@ import (
 	"github.com/busyd/busyd/providers/caldav"
 	"github.com/busyd/busyd/providers/providertest"
 	"github.com/busyd/busyd/providers/providertest/caldavfake"
+	"github.com/busyd/busyd/providers/providertest/conformance"
 	"github.com/busyd/busyd/sync/recur"
 )
 
@@ -80,8 +81,8 @@ type fakeAccount struct {
 
 const work = "work"
 
-func onFake(o caldavfake.Options) providertest.Harness {
-	return providertest.Harness{Expand: recur.New(), New: func(t *testing.T) providertest.Account {
+func onFake(o caldavfake.Options) conformance.Harness {
+	return conformance.Harness{Expand: recur.New(), New: func(t *testing.T) conformance.Account {
 		server := caldavfake.New(o)
 		server.AddCalendar(work, caldavfake.Properties{Title: "Work"})
 		username, password := server.Login()
@@ -163,20 +164,20 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			h := onFake(o)
 			make := h.New
-			h.New = func(t *testing.T) providertest.Account {
+			h.New = func(t *testing.T) conformance.Account {
 				a := make(t)
 				t.Cleanup(func() { refused(t, a.(*fakeAccount).server) })
 				return a
 			}
-			providertest.Run(t, h)
+			conformance.Run(t, h)
 		})
 	}
 }
 
 func TestConformanceUnderFaults(t *testing.T) {
-	t.Run("sync-tokens", func(t *testing.T) { providertest.RunFaults(t, onFake(caldavfake.Options{})) })
+	t.Run("sync-tokens", func(t *testing.T) { conformance.RunFaults(t, onFake(caldavfake.Options{})) })
 	t.Run("home elsewhere", func(t *testing.T) {
-		providertest.RunFaults(t, onFake(caldavfake.Options{HomeHost: "p07-dav.fake.test"}))
+		conformance.RunFaults(t, onFake(caldavfake.Options{HomeHost: "p07-dav.fake.test"}))
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/busyd/busyd/providers"
 	"github.com/busyd/busyd/providers/providertest"
 	"github.com/busyd/busyd/providers/providertest/caldavreal"
+	"github.com/busyd/busyd/providers/providertest/conformance"
 	"github.com/busyd/busyd/providers/transport"
 	"github.com/busyd/busyd/sync/recur"
 )
@@ -23,10 +24,10 @@ type realAccount struct {
 	calendar string
 }
 
-func onReal(server *caldavreal.Server) providertest.Harness {
+func onReal(server *caldavreal.Server) conformance.Harness {
 	rt := transport.New(transport.Config{Allow: loopback})
 	var made atomic.Int64
-	return providertest.Harness{Expand: recur.New(), New: func(t *testing.T) providertest.Account {
+	return conformance.Harness{Expand: recur.New(), New: func(t *testing.T) conformance.Account {
 		calendar := fmt.Sprintf("calendar-%d", made.Add(1))
 		server.MakeCalendar(t, calendar)
 		login := providers.Login{URL: server.URL, Username: server.Username, Password: busy.Secret(server.Password)}
@@ -45,9 +46,9 @@ func (a *realAccount) Remove(t *testing.T, name string) {
 }
 
 func TestConformanceOfRadicale(t *testing.T) {
-	providertest.Run(t, onReal(caldavreal.Radicale(t)))
+	conformance.Run(t, onReal(caldavreal.Radicale(t)))
 }
 
 func TestConformanceOfXandikos(t *testing.T) {
-	providertest.Run(t, onReal(caldavreal.Xandikos(t)))
+	conformance.Run(t, onReal(caldavreal.Xandikos(t)))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/busyd/busyd/providers"
 	"github.com/busyd/busyd/providers/ews"
 	"github.com/busyd/busyd/providers/providertest"
+	"github.com/busyd/busyd/providers/providertest/conformance"
 	"github.com/busyd/busyd/providers/providertest/ewsfake"
 	"github.com/busyd/busyd/sync/recur"
 )
@@ -143,8 +144,8 @@ func refused(t *testing.T, server *ewsfake.Server) {
 }
 
 // on makes accounts at the fake, with pages so small that stories turn them.
-func on(o ewsfake.Options) providertest.Harness {
-	return providertest.Harness{Expand: recur.New(), New: func(t *testing.T) providertest.Account {
+func on(o ewsfake.Options) conformance.Harness {
+	return conformance.Harness{Expand: recur.New(), New: func(t *testing.T) conformance.Account {
 		a := newAccount(t, o, ews.Config{PageEvents: 20}, login())
 		t.Cleanup(func() { refused(t, a.server) })
 		return a
@@ -162,12 +163,12 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			providertest.Run(t, on(o))
+			conformance.Run(t, on(o))
 		})
 	}
 }
 
 func TestConformanceUnderFaults(t *testing.T) {
-	t.Run("ntlm", func(t *testing.T) { providertest.RunFaults(t, on(ewsfake.Options{})) })
-	t.Run("basic", func(t *testing.T) { providertest.RunFaults(t, on(ewsfake.Options{Schemes: []string{"Basic"}})) })
+	t.Run("ntlm", func(t *testing.T) { conformance.RunFaults(t, on(ewsfake.Options{})) })
+	t.Run("basic", func(t *testing.T) { conformance.RunFaults(t, on(ewsfake.Options{Schemes: []string{"Basic"}})) })
 }

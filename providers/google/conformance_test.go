@@ -12,6 +12,7 @@ import (
 	"github.com/busyd/busyd/providers"
 	"github.com/busyd/busyd/providers/google"
 	"github.com/busyd/busyd/providers/providertest"
+	"github.com/busyd/busyd/providers/providertest/conformance"
 	"github.com/busyd/busyd/providers/providertest/googlefake"
 	"github.com/busyd/busyd/sync/recur"
 )
@@ -143,8 +144,8 @@ func refused(t *testing.T, server *googlefake.Server) {
 	}
 }
 
-func harness(o googlefake.Options) providertest.Harness {
-	return providertest.Harness{Expand: recur.New(), New: func(t *testing.T) providertest.Account {
+func harness(o googlefake.Options) conformance.Harness {
+	return conformance.Harness{Expand: recur.New(), New: func(t *testing.T) conformance.Account {
 		a := newAccount(t, o)
 		t.Cleanup(func() { refused(t, a.server) })
 		return a
@@ -160,13 +161,13 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			providertest.Run(t, harness(o))
+			conformance.Run(t, harness(o))
 		})
 	}
 }
 
 func TestConformanceUnderFaults(t *testing.T) {
 	for name, o := range map[string]googlefake.Options{"plain": {}, "hollow pages": {Hollow: true, MaxPage: 2}} {
-		t.Run(name, func(t *testing.T) { providertest.RunFaults(t, harness(o)) })
+		t.Run(name, func(t *testing.T) { conformance.RunFaults(t, harness(o)) })
 	}
 }

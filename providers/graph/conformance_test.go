@@ -12,6 +12,7 @@ import (
 	"github.com/busyd/busyd/providers"
 	"github.com/busyd/busyd/providers/graph"
 	"github.com/busyd/busyd/providers/providertest"
+	"github.com/busyd/busyd/providers/providertest/conformance"
 	"github.com/busyd/busyd/providers/providertest/graphfake"
 	"github.com/busyd/busyd/sync/recur"
 )
@@ -162,8 +163,8 @@ func (a *account) Break(t *testing.T, f providertest.Failure) {
 }
 
 // harness makes accounts whose requests a strict server must not have refused.
-func harness(o graphfake.Options, c graph.Config, push bool) providertest.Harness {
-	return providertest.Harness{Expand: expander(), New: func(t *testing.T) providertest.Account {
+func harness(o graphfake.Options, c graph.Config, push bool) conformance.Harness {
+	return conformance.Harness{Expand: expander(), New: func(t *testing.T) conformance.Account {
 		a := connect(t, o, c, push)
 		t.Cleanup(func() { refused(t, a.server) })
 		return a
@@ -202,11 +203,11 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			providertest.Run(t, harness(run.server, run.client, run.push))
+			conformance.Run(t, harness(run.server, run.client, run.push))
 		})
 	}
 }
 
 func TestConformanceUnderFaults(t *testing.T) {
-	providertest.RunFaults(t, harness(graphfake.Options{}, tracking, false))
+	conformance.RunFaults(t, harness(graphfake.Options{}, tracking, false))
 }

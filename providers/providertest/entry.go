@@ -158,10 +158,3 @@ func offset(seconds int) string {
 	}
 	return fmt.Sprintf("%c%02d%02d", sign, seconds/3600, seconds/60%60)
 }
-
-// at is a clock reading in Zone.
-func at(month time.Month, day, hour, minute int) busy.Moment {
-	return busy.Moment{Wall: time.Date(2026, month, day, hour, minute, 0, 0, time.UTC), Zone: Zone}
-}
-
-func on(month time.Month, day int) busy.Moment { return busy.DateOf(2026, month, day) }

@@ -289,11 +289,8 @@ func (s exchange) trouble() string {
 		"a page": ewsfake.Body("<html>"), "busy within": ewsfake.Failing("ErrorServerBusy", 20_000),
 		"a forgotten state": ewsfake.Failing("ErrorInvalidSyncStateData", 0).On("SyncFolderItems"),
 	}
-	names := make([]string, 0, len(faults))
-	for _, name := range []string{
+	names := []string{
 		"status 500", "status 401", "throttled", "busy", "nothing", "cut off", "a page", "busy within", "a forgotten state",
-	} {
-		names = append(names, name)
 	}
 	name := names[s.w.random.IntN(len(names))]
 	s.FailNext(faults[name].Times(1 + s.w.random.IntN(2)))

@@ -134,7 +134,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	_, _, basic := r.BasicAuth()
 	got := Request{
-		Method: r.Method, URL: r.Host + r.URL.String(), Basic: basic,
+		Method: r.Method, URL: r.Host + r.URL.RequestURI(), Basic: basic,
 		ETag: r.Header.Get("If-None-Match"), Modified: r.Header.Get("If-Modified-Since"),
 	}
 	got.Refused = s.refuses(r, basic)
@@ -206,7 +206,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", fmt.Sprintf("?token=CANARY&hop=%d", hop+1))
 		w.WriteHeader([]int{301, 302, 303, 307, 308}[hop%5])
 	case s.o.FilesHost != "" && !foreign:
-		w.Header().Set("Location", "https://"+s.o.FilesHost+r.URL.String())
+		w.Header().Set("Location", "https://"+s.o.FilesHost+r.URL.RequestURI())
 		w.WriteHeader(http.StatusFound)
 	default:
 		s.file(w, r)

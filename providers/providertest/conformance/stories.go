@@ -1,4 +1,4 @@
-package providertest
+package conformance
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/providers"
+	"github.com/busyd/busyd/providers/providertest"
 )
 
 // Run tells every story that needs no failing server.
@@ -41,8 +42,8 @@ func run(t *testing.T, h Harness, stories map[string]func(*testing.T, *mirror)) 
 	}
 }
 
-func standup() Entry {
-	return Entry{Subject: "Standup", Start: at(time.March, 2, 9, 0), End: at(time.March, 2, 9, 30)}
+func standup() providertest.Entry {
+	return providertest.Entry{Subject: "Standup", Start: at(time.March, 2, 9, 0), End: at(time.March, 2, 9, 30)}
 }
 
 const standupBusy = "03-02T08:00Z 03-02T08:30Z busy Standup"
@@ -78,18 +79,18 @@ func single(t *testing.T, m *mirror) {
 }
 
 func allDay(t *testing.T, m *mirror) {
-	m.account.Put(t, "trip", Entry{Subject: "Trip", Start: on(time.March, 28), End: on(time.March, 31)})
+	m.account.Put(t, "trip", providertest.Entry{Subject: "Trip", Start: on(time.March, 28), End: on(time.March, 31)})
 	m.sync(t)
 	// Summer time begins within: the block is an hour short of three days.
 	m.expect(t, "03-27T23:00Z 03-30T22:00Z all day busy Trip")
 }
 
 func series(t *testing.T, m *mirror) {
-	weekly := Entry{
+	weekly := providertest.Entry{
 		Subject: "Weekly", Start: at(time.March, 16, 9, 0), End: at(time.March, 16, 10, 0),
 		Rule:    "FREQ=WEEKLY;COUNT=5",
 		Exclude: []busy.Moment{at(time.March, 23, 9, 0)},
-		Exceptions: []Exception{{
+		Exceptions: []providertest.Exception{{
 			Original: at(time.April, 6, 9, 0),
 			Start:    at(time.April, 7, 14, 0), End: at(time.April, 7, 15, 0), Subject: "Weekly, moved",
 		}, {
@@ -115,11 +116,11 @@ func series(t *testing.T, m *mirror) {
 }
 
 func notBusy(t *testing.T, m *mirror) {
-	for name, change := range map[string]func(*Entry){
-		"cancelled": func(e *Entry) { e.Cancelled = true },
-		"free":      func(e *Entry) { e.Free = true },
-		"declined":  func(e *Entry) { e.Declined = true },
-		"tentative": func(e *Entry) { e.Tentative = true },
+	for name, change := range map[string]func(*providertest.Entry){
+		"cancelled": func(e *providertest.Entry) { e.Cancelled = true },
+		"free":      func(e *providertest.Entry) { e.Free = true },
+		"declined":  func(e *providertest.Entry) { e.Declined = true },
+		"tentative": func(e *providertest.Entry) { e.Tentative = true },
 	} {
 		e := standup()
 		change(&e)
@@ -142,7 +143,7 @@ func moved(t *testing.T, m *mirror) {
 func removed(t *testing.T, m *mirror) {
 	daily := standup()
 	daily.Rule, daily.Subject = "FREQ=DAILY;COUNT=30", "Daily"
-	daily.Exceptions = []Exception{{
+	daily.Exceptions = []providertest.Exception{{
 		Original: at(time.March, 3, 9, 0),
 		Start:    at(time.March, 3, 12, 0), End: at(time.March, 3, 13, 0), Subject: "Moved",
 	}}
@@ -261,12 +262,19 @@ func anyEdits(t *testing.T, m *mirror) {
 	}
 }
 
-func anyEntry(random *rand.Rand, name string) Entry {
+func anyEntry(random *rand.Rand, name string) providertest.Entry {
 	day, hour := 1+random.IntN(28), 8+random.IntN(8)
-	e := Entry{Subject: name, Start: at(time.April, day, hour, 0), End: at(time.April, day, hour+1, 0)}
+	e := providertest.Entry{Subject: name, Start: at(time.April, day, hour, 0), End: at(time.April, day, hour+1, 0)}
 	if random.IntN(2) == 0 {
 		e.Rule = "FREQ=DAILY;COUNT=4"
 	}
 	e.Free = random.IntN(4) == 0
 	return e
 }
+
+// at is a clock reading in Zone.
+func at(month time.Month, day, hour, minute int) busy.Moment {
+	return busy.Moment{Wall: time.Date(2026, month, day, hour, minute, 0, 0, time.UTC), Zone: providertest.Zone}
+}
+
+func on(month time.Month, day int) busy.Moment { return busy.DateOf(2026, month, day) }

@@ -1,4 +1,4 @@
-package providertest
+package conformance
 
 import (
 	"context"
@@ -12,12 +12,13 @@ import (
 
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/providers"
+	"github.com/busyd/busyd/providers/providertest"
 )
 
 // mirror applies a provider's pages as sync/pull and the store do, in memory.
 type mirror struct {
 	account Account
-	expand  Expander
+	expand  providertest.Expander
 	cursor  providers.Cursor
 
 	events     map[string][]busy.Event // by key
@@ -36,7 +37,7 @@ func newMirror(h Harness, a Account) *mirror {
 
 func (m *mirror) query(cursor providers.Cursor) providers.Query {
 	return providers.Query{
-		Remote: m.account.Remote(), Cursor: cursor, Window: Window, Zone: Zone,
+		Remote: m.account.Remote(), Cursor: cursor, Window: providertest.Window, Zone: providertest.Zone,
 		Version: func(key string) (string, bool) { v, ok := m.versions[key]; return v, ok },
 	}
 }
@@ -148,7 +149,7 @@ func (m *mirror) sweep(seen map[string]bool) {
 // form that expect takes.
 func (m *mirror) busy(t *testing.T) []string {
 	t.Helper()
-	zone, err := time.LoadLocation(Zone)
+	zone, err := time.LoadLocation(providertest.Zone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +161,7 @@ func (m *mirror) busy(t *testing.T) []string {
 	}
 	lines := []string{}
 	for _, events := range series {
-		occurrences, err := m.expand.Expand(context.Background(), events, Window, zone)
+		occurrences, err := m.expand.Expand(context.Background(), events, providertest.Window, zone)
 		if err != nil {
 			t.Fatalf("expand: %v", err)
 		}
@@ -206,7 +207,7 @@ func dump(page providers.Page) string {
 
 func noMarks(t *testing.T, where, text string) {
 	t.Helper()
-	if i := strings.Index(strings.ToUpper(text), Mark); i >= 0 {
+	if i := strings.Index(strings.ToUpper(text), providertest.Mark); i >= 0 {
 		t.Fatalf("the %s lets a mark through: ...%s", where, text[max(0, i-40):min(len(text), i+20)])
 	}
 }

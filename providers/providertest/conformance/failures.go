@@ -1,4 +1,4 @@
-package providertest
+package conformance
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/providers"
+	"github.com/busyd/busyd/providers/providertest"
 )
 
 // RunFaults tells the stories in which the server fails. The harness must make
@@ -15,19 +16,19 @@ import (
 func RunFaults(t *testing.T, h Harness) {
 	stories := map[string]func(*testing.T, *mirror){
 		"cursor expired":  func(t *testing.T, m *mirror) { cursorExpired(t, m, breakable(t, m)) },
-		"revoked":         failing(Locked, providers.Revoked, 0),
+		"revoked":         failing(providertest.Locked, providers.Revoked, 0),
 		"refused once":    func(t *testing.T, m *mirror) { refusedOnce(t, m, breakable(t, m)) },
-		"throttled":       failing(Busy, providers.Throttled, 2*time.Minute),
-		"down":            failing(Down, providers.Transient, 0),
-		"empty answers":   failing(Empty, providers.Transient, 0),
-		"cut-off answers": failing(CutOff, providers.Transient, 0),
-		"foreign answers": failing(Foreign, providers.Transient, 0),
-		"all missing":     failing(Missing, providers.Transient, 0),
+		"throttled":       failing(providertest.Busy, providers.Throttled, 2*time.Minute),
+		"down":            failing(providertest.Down, providers.Transient, 0),
+		"empty answers":   failing(providertest.Empty, providers.Transient, 0),
+		"cut-off answers": failing(providertest.CutOff, providers.Transient, 0),
+		"foreign answers": failing(providertest.Foreign, providers.Transient, 0),
+		"all missing":     failing(providertest.Missing, providers.Transient, 0),
 		"calendar gone":   func(t *testing.T, m *mirror) { calendarGone(t, m, breakable(t, m)) },
 		"unreadable":      func(t *testing.T, m *mirror) { unreadable(t, m, breakable(t, m)) },
 		"dropped object":  func(t *testing.T, m *mirror) { droppedObject(t, m, breakable(t, m)) },
 	}
-	about := map[Failure]string{Forgetful: "cursor expired", Missing: "all missing", DropsObjects: "dropped object"}
+	about := map[providertest.Failure]string{providertest.Forgetful: "cursor expired", providertest.Missing: "all missing", providertest.DropsObjects: "dropped object"}
 	for _, f := range h.Cannot {
 		name, optional := about[f]
 		if !optional {
@@ -50,7 +51,7 @@ func breakable(t *testing.T, m *mirror) Breakable {
 // failing breaks the server for a poll and for a complete listing. Both must
 // fail in the way that the failure calls for, change nothing, and succeed
 // afterwards.
-func failing(f Failure, want providers.Fault, after time.Duration) func(*testing.T, *mirror) {
+func failing(f providertest.Failure, want providers.Fault, after time.Duration) func(*testing.T, *mirror) {
 	return func(t *testing.T, m *mirror) {
 		account := breakable(t, m)
 		account.Put(t, "a", standup())
@@ -82,10 +83,10 @@ func cursorExpired(t *testing.T, m *mirror, account Breakable) {
 	m.sync(t)
 	m.sync(t)
 	account.Remove(t, "a")
-	account.Break(t, Forgetful)
+	account.Break(t, providertest.Forgetful)
 	err := m.from(t, m.cursor)
 	if providers.FaultOf(err) != providers.CursorExpired {
-		t.Fatalf("%s: %v", Forgetful, err)
+		t.Fatalf("%s: %v", providertest.Forgetful, err)
 	}
 	m.sync(t)
 	m.expect(t, standupBusy)
@@ -100,9 +101,9 @@ func cursorExpired(t *testing.T, m *mirror, account Breakable) {
 func refusedOnce(t *testing.T, m *mirror, account Breakable) {
 	account.Put(t, "a", standup())
 	m.sync(t)
-	account.Break(t, LockedOnce)
+	account.Break(t, providertest.LockedOnce)
 	if err := m.try(t); err != nil && providers.FaultOf(err) != providers.Transient {
-		t.Fatalf("%s: %v", LockedOnce, err)
+		t.Fatalf("%s: %v", providertest.LockedOnce, err)
 	}
 	m.sync(t)
 	m.expect(t, standupBusy)
@@ -147,9 +148,9 @@ func droppedObject(t *testing.T, m *mirror, account Breakable) {
 		account.Put(t, fmt.Sprintf("n%d", i), standup())
 	}
 	m.sync(t)
-	account.Put(t, "n1", Entry{Subject: "Changed", Start: at(time.March, 2, 12, 0), End: at(time.March, 2, 13, 0)})
-	account.Put(t, "n2", Entry{Subject: "Changed", Start: at(time.March, 3, 12, 0), End: at(time.March, 3, 13, 0)})
-	account.Break(t, DropsObjects)
+	account.Put(t, "n1", providertest.Entry{Subject: "Changed", Start: at(time.March, 2, 12, 0), End: at(time.March, 2, 13, 0)})
+	account.Put(t, "n2", providertest.Entry{Subject: "Changed", Start: at(time.March, 3, 12, 0), End: at(time.March, 3, 13, 0)})
+	account.Break(t, providertest.DropsObjects)
 	if err := m.try(t); err == nil && len(m.unreadable) == 0 && len(m.busy(t)) != 5 {
 		t.Fatal("an object that is listed was taken for removed")
 	}
