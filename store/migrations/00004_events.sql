@@ -1,8 +1,7 @@
 -- Neither table has a foreign key. A row is written only by the transaction that
 -- holds its calendar's row locked, after that row's epoch was compared, which is
--- what the key would check again for every one of 10,000 rows (measured: it
--- halves the speed of an import); a test proves for each way of removing a
--- calendar that none of its rows survives.
+-- what the key would check again for every one of an import's rows; a test proves
+-- for each way of removing a calendar that none of its rows survives.
 
 -- +goose Up
 
