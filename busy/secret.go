@@ -6,7 +6,8 @@ import (
 )
 
 // Secret is a value that no formatter, encoder or logger prints. Read it with
-// an explicit conversion to []byte.
+// an explicit conversion to []byte. Keep it in an exported field: package fmt
+// calls no methods of unexported ones, and would print the bytes.
 type Secret []byte
 
 const redacted = "[redacted]"
