@@ -19,7 +19,7 @@ import (
 
 func newConnectionCommand(a *app) *cobra.Command {
 	return group("connection", "Connected accounts",
-		group("add", "Connect an account", newConnectionCalDAVCommand(a), newConnectionExchangeCommand(a),
+		group("add", "Connect an account", newConnectionCalDAVCommand(a), newConnectionExchangeCommand(a), newConnectionFeedCommand(a),
 			newConnectionConsentCommand(a, busy.Google, "google", "a Google account"),
 			newConnectionConsentCommand(a, busy.Graph, "outlook", "an Outlook.com or Microsoft 365 account")),
 		newConnectionListCommand(a), newConnectionShowCommand(a), newConnectionReconnectCommand(a), newConnectionDisconnectCommand(a))

@@ -12,6 +12,7 @@ import (
 	"github.com/busyd/busyd/providers"
 	"github.com/busyd/busyd/providers/caldav"
 	"github.com/busyd/busyd/providers/ews"
+	"github.com/busyd/busyd/providers/feed"
 	"github.com/busyd/busyd/providers/google"
 	"github.com/busyd/busyd/providers/graph"
 	"github.com/busyd/busyd/providers/transport"
@@ -34,6 +35,7 @@ func newProviders(c configs.Config, gate *transport.Gate, observe func(transport
 		ews.New(ews.Config{Pool: func() http.RoundTripper {
 			return reach(busy.Exchange, func(t *transport.Config) { t.HTTP1 = true })
 		}}),
+		feed.New(feed.Config{HTTP: reach(busy.Feed, func(t *transport.Config) { t.MaxBody = feed.MaxFile })}),
 	}
 	if c.Google.ClientID != "" {
 		known = append(known, google.New(google.Config{

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -100,6 +102,37 @@ func TestConnectingSaysWhatIsWrongAndSavesNothing(t *testing.T) {
 	}
 	if after := len(object[[]connectionView](m, "connection", "list", "--tenant", "acme")); after != before {
 		t.Errorf("%d connections, %d before", after, before)
+	}
+}
+
+// A published file: its address is refused where it leads to no calendar, and is
+// read where it does.
+func TestAFeedIsConnected(t *testing.T) {
+	m := newMachine(t)
+	m.settled()
+	file := "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nX-WR-CALNAME:Room\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTAMP:20260101T000000Z\r\n" +
+		"DTSTART:" + time.Now().UTC().Add(time.Hour).Format("20060102T150405Z") + "\r\nDURATION:PT1H\r\nSUMMARY:Taken\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/secret.ics" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write([]byte(file))
+	}))
+	defer server.Close()
+	m.must("resource", "create", "Room", "--tenant", "acme", "--timezone", "Europe/Berlin")
+	add := func(address string) (int, string, string) {
+		return m.busydWith(address+"\n", "connection", "add", "feed", "--tenant", "acme", "--resource", "Room", "--url-file", "-")
+	}
+	if code, _, errs := add(server.URL + "/other.ics"); code != exitUsage || strings.Contains(errs, "other.ics") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	if code, out, errs := add(server.URL + "/secret.ics"); code != exitOK || !strings.Contains(out, "Room") {
+		t.Fatalf("exit code %d: %s%s", code, out, errs)
+	}
+	m.serve()
+	if code, out, errs := m.busyd("resync", "--tenant", "acme", "--wait"); code != exitOK {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
 	}
 }
 
