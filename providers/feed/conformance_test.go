@@ -9,6 +9,7 @@ import (
 	"github.com/busyd/busyd/providers"
 	"github.com/busyd/busyd/providers/feed"
 	"github.com/busyd/busyd/providers/providertest"
+	"github.com/busyd/busyd/providers/providertest/conformance"
 	"github.com/busyd/busyd/providers/providertest/feedfake"
 	"github.com/busyd/busyd/sync/recur"
 )
@@ -101,10 +102,10 @@ func (a *account) Break(t *testing.T, f providertest.Failure) {
 
 // harness is without the failures that a file has no way of: nothing is fetched
 // apart from it, and if it is missing, then the calendar is.
-func harness(o feedfake.Options) providertest.Harness {
-	return providertest.Harness{
+func harness(o feedfake.Options) conformance.Harness {
+	return conformance.Harness{
 		Expand: recur.New(),
-		New:    func(t *testing.T) providertest.Account { return connect(t, o) },
+		New:    func(t *testing.T) conformance.Account { return connect(t, o) },
 		Cannot: []providertest.Failure{providertest.Missing, providertest.DropsObjects},
 	}
 }
@@ -122,16 +123,16 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			providertest.Run(t, harness(o))
+			conformance.Run(t, harness(o))
 		})
 	}
 }
 
 func TestConformanceUnderFaults(t *testing.T) {
-	t.Run("etags", func(t *testing.T) { providertest.RunFaults(t, harness(feedfake.Options{Name: owner})) })
+	t.Run("etags", func(t *testing.T) { conformance.RunFaults(t, harness(feedfake.Options{Name: owner})) })
 	t.Run("stamps", func(t *testing.T) {
 		h := harness(feedfake.Options{Username: owner, Validators: feedfake.Volatile, Stamps: true})
 		h.Cannot = append(h.Cannot, providertest.Forgetful) // no request is conditional
-		providertest.RunFaults(t, h)
+		conformance.RunFaults(t, h)
 	})
 }

@@ -29,9 +29,12 @@ func (p *Provider) Connect(ctx context.Context, login providers.Login) (busy.Sec
 	if err != nil {
 		return nil, explain(err, at, g)
 	}
-	g.Name, g.Zone = string(file.Name), file.Zone
+	g.Name, g.Zone = string(file.Name[:min(len(file.Name), maxName)]), file.Zone
 	return json.Marshal(g)
 }
+
+// maxName bounds the name that is kept, in bytes.
+const maxName = 1 << 10
 
 func (c *client) file(ctx context.Context) (ical.Calendar, error) {
 	resp, err := c.fetch(ctx, validators{})

@@ -23,14 +23,13 @@ var (
 	errTooLarge  = &providers.Error{Code: transport.CodeTooLarge, Err: errors.New("the calendar file is larger than allowed")}
 )
 
-// read reads the file as it arrives. Its end must be a calendar's, and where the
-// answer tells its length, it must have that length.
+// read reads the file as it arrives. Its end must be a calendar's; that the answer
+// is as long as it says is the transport's to check.
 func read(ctx context.Context, resp *http.Response, zone string, self []string) (ical.Calendar, error) {
 	if resp.ContentLength > MaxFile {
 		return ical.Calendar{}, errTooLarge
 	}
-	body := &counting{from: resp.Body}
-	in := bufio.NewReaderSize(body, 4<<10)
+	in := bufio.NewReaderSize(&capped{from: resp.Body}, 4<<10)
 	head, err := in.Peek(512)
 	head = bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")))
 	switch {
@@ -45,7 +44,7 @@ func read(ctx context.Context, resp *http.Response, zone string, self []string) 
 	switch {
 	case err != nil:
 		return ical.Calendar{}, bodyError(ctx, err)
-	case file.Truncated, resp.ContentLength >= 0 && body.n != resp.ContentLength:
+	case file.Truncated:
 		return ical.Calendar{}, errTruncated
 	default:
 		return file, nil
@@ -65,13 +64,13 @@ func bodyError(ctx context.Context, err error) error {
 	}
 }
 
-// counting counts what is read of a body, and fails beyond MaxFile.
-type counting struct {
+// capped fails when more than MaxFile is read of a body.
+type capped struct {
 	from io.Reader
 	n    int64
 }
 
-func (c *counting) Read(p []byte) (int, error) {
+func (c *capped) Read(p []byte) (int, error) {
 	n, err := c.from.Read(p)
 	if c.n += int64(n); c.n > MaxFile {
 		return 0, errTooLarge
