@@ -202,6 +202,9 @@ func (j *journey) connect() {
 	for _, provider := range []string{"google", "outlook"} { // which nobody has set up
 		j.both(exitUsage, "", "connection", "add", provider, "--tenant", "acme", "--resource", "Ada", "--wait=false")
 	}
+	j.both(exitUsage, nowhere+"wrong", "connection", "add", "exchange", "--tenant", "acme", "--resource", "Ada",
+		"--url", j.server.url+"/"+nowhere+"path", "--username", nowhere+"user", "--mailbox", nowhere+"box@"+nowhere+".example", "--password-file", "-")
+	j.both(exitUsage, j.server.url+"/"+nowhere+"path.ics", "connection", "add", "feed", "--tenant", "acme", "--resource", "Ada", "--url-file", "-")
 	j.token = strings.TrimSpace(j.must("key", "create", "--tenant", "acme", "--scope", "admin"))
 	parts := strings.Split(j.token, "_") // bzd, its id, the secret, a checksum
 	j.secret("the key", parts[2])
