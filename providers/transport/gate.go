@@ -43,9 +43,10 @@ type Gate struct {
 	lanes   Accounts // of servers
 	most    int      // runs of one account at a time
 
-	mu   sync.Mutex
-	runs map[string]int       // under way, by account
-	next map[string]time.Time // see appoint
+	mu    sync.Mutex
+	runs  map[string]int       // under way, by account
+	heads map[string]bool      // lines at whose head a run waits
+	terms map[string]time.Time // that are free next, by line
 }
 
 // NewGate returns the gate of a process with so many workers.
@@ -53,7 +54,7 @@ func NewGate(l Limiter, workers int) *Gate {
 	most := max(1, workers/2)
 	return &Gate{
 		limiter: l, servers: newServers(most, max(1, workers/8)), most: most,
-		runs: make(map[string]int), next: make(map[string]time.Time),
+		runs: make(map[string]int), heads: make(map[string]bool), terms: make(map[string]time.Time),
 	}
 }
 
@@ -88,6 +89,10 @@ type run struct {
 	tenant, account string
 	begun           atomic.Bool // a request has passed
 }
+
+// line is where the runs of one tenant queue for the same thing. Those of another
+// do not have to wait behind a great many of them.
+func (r *run) line(thing string) string { return r.tenant + " " + thing }
 
 type runKey struct{}
 
@@ -167,35 +172,75 @@ func (l *gated) RoundTrip(r *http.Request) (*http.Response, error) {
 // CloseIdleConnections lets [http.Client.CloseIdleConnections] reach the pools.
 func (l *gated) CloseIdleConnections() { closeIdle(l.base) }
 
-// pass takes a token out of each bucket, and waits for them within bounds.
+// pass takes a token out of each bucket.
 func (g *Gate) pass(ctx context.Context, r *run, buckets []busy.Bucket) error {
-	left := longestWait
 	if r != nil {
-		if !r.begun.Load() {
-			left = firstWait
-		}
 		if d := g.limiter.Paused(ctx, r.account); d > 0 {
 			return &providers.Error{Fault: providers.Throttled, Code: CodePaused, After: d, Err: errPaused}
 		}
 	}
+	begins, left := r != nil && !r.begun.Load(), longestWait
+	if begins {
+		left = firstWait
+	}
 	for _, b := range buckets {
-		for {
-			wait := g.limiter.Take(ctx, b)
-			if wait == 0 {
-				break
-			}
-			if left -= wait; left < 0 {
-				return g.put(r, CodeBudget, errBudget, b.Key, b.Interval())
-			}
-			if err := sleep(ctx, wait); err != nil {
-				return err
-			}
+		if err := g.take(ctx, r, b, begins, &left); err != nil {
+			return err
 		}
 	}
-	if r != nil {
+	if begins {
 		r.begun.Store(true)
 	}
 	return nil
+}
+
+// take takes a token and waits for it as long as is left. A run that begins waits
+// at the head of its tenant's line or not at all: so a tenant holds one worker
+// there, and takes turns with the others, however many of its runs come.
+func (g *Gate) take(ctx context.Context, r *run, b busy.Bucket, begins bool, left *time.Duration) error {
+	if begins && g.isHeaded(r.line(b.Key)) {
+		return g.put(r, CodeBudget, errBudget, b.Key, b.Interval())
+	}
+	wait := g.limiter.Take(ctx, b)
+	if wait > 0 && begins {
+		if !g.head(r.line(b.Key)) {
+			return g.put(r, CodeBudget, errBudget, b.Key, b.Interval())
+		}
+		defer g.leaveHead(r.line(b.Key))
+	}
+	for wait > 0 {
+		if *left -= wait; *left < 0 {
+			return g.put(r, CodeBudget, errBudget, b.Key, b.Interval())
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+		wait = g.limiter.Take(ctx, b)
+	}
+	return nil
+}
+
+func (g *Gate) isHeaded(line string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.heads[line]
+}
+
+// head reports whether the caller is at the head of the line now, to leave it.
+func (g *Gate) head(line string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.heads[line] {
+		return false
+	}
+	g.heads[line] = true
+	return true
+}
+
+func (g *Gate) leaveHead(line string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.heads, line)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -217,7 +262,7 @@ func (g *Gate) put(r *run, code string, cause error, thing string, interval time
 	if r == nil {
 		return &providers.Error{Fault: providers.Throttled, Code: code, After: longestWait, Err: cause}
 	}
-	after := g.appoint(r.tenant+" "+thing, interval)
+	after := g.appoint(r.line(thing), interval)
 	return &providers.Error{Fault: providers.Deferred, Code: code, After: after, Err: cause}
 }
 
@@ -227,20 +272,20 @@ func (g *Gate) appoint(line string, interval time.Duration) time.Duration {
 	defer g.mu.Unlock()
 	now := time.Now()
 	soon, last := now.Add(time.Second), now.Add(longestTerm)
-	if len(g.next) > 1000 {
-		for k, at := range g.next {
+	if len(g.terms) > 1000 {
+		for k, at := range g.terms {
 			if at.Before(now) {
-				delete(g.next, k)
+				delete(g.terms, k)
 			}
 		}
 	}
-	term := g.next[line]
+	term := g.terms[line]
 	if term.Before(soon) {
 		term = soon
 	}
 	if term.After(last) {
 		term = last
 	}
-	g.next[line] = term.Add(interval)
+	g.terms[line] = term.Add(interval)
 	return term.Sub(now)
 }

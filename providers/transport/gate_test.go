@@ -231,6 +231,32 @@ func TestTermsOfRunsThatArePutOff(t *testing.T) {
 	})
 }
 
+// Where tokens are scarce, a tenant with a great many runs holds one worker that
+// waits for one, and takes turns with a tenant that has few.
+func TestTenantsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := transport.NewGate(&purse{began: time.Now(), full: 1000, spent: map[string]int{"scarce.test": 1000}}, 16)
+		scarce := g.Limit(answering(fine), eachSecond)
+		time.Sleep(900 * time.Millisecond) // a token will come soon
+		var many, few outcomes
+		for i := range byte(50) {
+			many.ask(t, g, scarce, "https://scarce.test/", 1, i)
+		}
+		few.ask(t, g, scarce, "https://scarce.test/", 2, 100)
+		synctest.Wait()
+		going, done, errs := many.count()
+		if going != 1 || done != 49 {
+			t.Errorf("%d runs of a tenant wait, and %d were put off", going, done)
+		}
+		for _, err := range errs {
+			want(t, err, providers.Deferred, transport.CodeBudget)
+		}
+		if going, _, _ := few.count(); going != 1 {
+			t.Error("the other tenant's run does not wait beside them")
+		}
+	})
+}
+
 func TestAPauseThatTheProviderAsksFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := transport.NewGate(newPurse(100), 16)
@@ -353,9 +379,9 @@ func (o *outcomes) count() (going, done int, errs []error) {
 	return o.going, len(o.errs), o.errs
 }
 
-// ask sends a request in the name of a run of a new account, for a minute at most.
-func (o *outcomes) ask(t testing.TB, g *transport.Gate, rt http.RoundTripper, url string, account byte) {
-	ctx, over := admit(t, g, work(account, account))
+// ask sends a request in the name of a run, for a minute at most.
+func (o *outcomes) ask(t testing.TB, g *transport.Gate, rt http.RoundTripper, url string, tenant, account byte) {
+	ctx, over := admit(t, g, work(tenant, account))
 	o.mu.Lock()
 	o.going++
 	o.mu.Unlock()
@@ -386,7 +412,7 @@ func testAServerThatHangs(t *testing.T, inBody bool) {
 	rt := g.Limit(h, eachSecond)
 	var first outcomes
 	for i := range byte(workers) {
-		first.ask(t, g, rt, server, i)
+		first.ask(t, g, rt, server, i, i)
 	}
 	time.Sleep(4 * time.Second)
 	synctest.Wait()
@@ -403,7 +429,7 @@ func testAServerThatHangs(t *testing.T, inBody bool) {
 		want(t, err, providers.Transient, transport.CodeSilent)
 	}
 	var second outcomes
-	second.ask(t, g, rt, server, 100)
+	second.ask(t, g, rt, server, 100, 100)
 	synctest.Wait()
 	if _, done, errs := second.count(); done != 1 || providers.CodeOf(errs[0]) != transport.CodeSilent {
 		t.Fatalf("who comes while it is silent: %v", errs)
@@ -418,7 +444,7 @@ func testAServerThatHangs(t *testing.T, inBody bool) {
 	time.Sleep(time.Minute) // the others have given up, and it is remembered
 	var third outcomes
 	for i := range byte(3) {
-		third.ask(t, g, rt, server, i)
+		third.ask(t, g, rt, server, i, i)
 	}
 	synctest.Wait()
 	if going, done, _ := third.count(); going != 2 || done != 1 {
@@ -431,7 +457,7 @@ func testAServerThatHangs(t *testing.T, inBody bool) {
 	h.answers = make(chan struct{})
 	h.set(true)
 	for i := range byte(workers) {
-		fourth.ask(t, g, rt, server, i)
+		fourth.ask(t, g, rt, server, i, i)
 	}
 	synctest.Wait()
 	if going, _, _ := fourth.count(); going != workers {
@@ -452,7 +478,7 @@ func TestAServerThatIsSlow(t *testing.T) {
 		h := &hanging{hangs: true, answers: make(chan struct{})}
 		var slow outcomes
 		for i := range byte(4) {
-			slow.ask(t, g, g.Limit(h, eachSecond), server, i)
+			slow.ask(t, g, g.Limit(h, eachSecond), server, i, i)
 		}
 		quick, _ := admit(t, g, work(9, 9))
 		for range 12 {
@@ -477,7 +503,7 @@ func TestAServerThatIsSlow(t *testing.T) {
 		var all outcomes
 		h = &hanging{hangs: true, answers: make(chan struct{})}
 		for i := range byte(4) {
-			all.ask(t, g, g.Limit(h, eachSecond), another, i)
+			all.ask(t, g, g.Limit(h, eachSecond), another, i, i)
 		}
 		synctest.Wait()
 		if going, _, _ := all.count(); going != 4 {
@@ -508,7 +534,7 @@ func TestFewRequestsAtAServerAtATime(t *testing.T) {
 		pools := []http.RoundTripper{g.Limit(slow, few), g.Limit(slow, few)} // as of two credentials
 		var all outcomes
 		for i := range byte(8) {
-			all.ask(t, g, pools[i%2], server, i)
+			all.ask(t, g, pools[i%2], server, i, i)
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
