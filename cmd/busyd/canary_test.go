@@ -45,7 +45,8 @@ func TestCanary(t *testing.T) {
 
 // Where calendars' names may be: in what their own tenant is shown.
 var shownNames = []string{
-	"busyd connection add caldav", "busyd connection add caldav --json", "busyd connection show", "busyd connection show --json",
+	"busyd connection add caldav", "busyd connection add caldav --json", "busyd connection add feed", "busyd connection add feed --json",
+	"busyd connection show", "busyd connection show --json",
 	"busyd calendar list", "busyd calendar list --json", "busyd calendar select", "busyd calendar select --json",
 	"busyd resync", "busyd resync --json", "busyd status", "busyd status --json",
 	"GET /v1/calendars", "PATCH /v1/calendars/{id}", "POST /v1/connections", "GET /week",
@@ -166,6 +167,7 @@ func (j *journey) connectWrongly() {
 	for _, login := range j.wrongLogins() {
 		j.add(exitUsage, login[0], login[1], login[2])
 		j.add(exitUsage, login[0], login[1], login[2], "--json")
+		j.tryOthers("a wrong login", login)
 	}
 	for name, trouble := range stuffedTroubles() {
 		j.server.set(trouble)
@@ -175,8 +177,28 @@ func (j *journey) connectWrongly() {
 		} else {
 			j.trail.add("a failed connection, "+name, []byte(out+errs))
 		}
+		j.tryOthers(name, [3]string{j.server.url + stuffedFeedPath, stuffedUser, stuffedPassword})
 	}
 	j.server.heal()
+}
+
+// tryOthers tries providers with whom the login, or the server, is no good.
+func (j *journey) tryOthers(why string, login [3]string) {
+	j.t.Helper()
+	for _, provider := range []string{"exchange", "feed"} {
+		for _, more := range [][]string{nil, {"--json"}} {
+			args := append([]string{
+				"connection", "add", provider, "--tenant", "acme", "--resource", "Ada",
+				"--url", login[0], "--username", login[1], "--password-file", "-",
+			}, more...)
+			code, out, errs := j.busydWith(login[2], args...)
+			if code == exitOK {
+				j.t.Errorf("%s: connected by %s: %s%s", why, provider, out, errs)
+			}
+			j.trail.add("a failed connection, "+why, []byte(out+errs))
+			j.ran[strings.Join(append([]string{"busyd connection add " + provider}, more...), " ")] = true
+		}
+	}
 }
 
 // wrongLogins are an address, a username and a password each.
@@ -199,12 +221,11 @@ func (j *journey) wrongLogins() [][3]string {
 func (j *journey) connect() {
 	j.add(exitOK, j.server.url, stuffedUser, stuffedPassword)
 	j.add(exitOK, j.server.url, stuffedUser, stuffedPassword, "--json")
+	j.cli(exitOK, j.server.url+stuffedFeedPath, "connection", "add", "feed", "--tenant", "acme", "--resource", "Bo", "--url-file", "-")
+	j.cli(exitOK, "", "connection", "add", "feed", "--tenant", "acme", "--resource", "Bo", "--url", j.server.url+stuffedFeedPath, "--json")
 	for _, provider := range []string{"google", "outlook"} { // which nobody has set up
 		j.both(exitUsage, "", "connection", "add", provider, "--tenant", "acme", "--resource", "Ada", "--wait=false")
 	}
-	j.both(exitUsage, nowhere+"wrong", "connection", "add", "exchange", "--tenant", "acme", "--resource", "Ada",
-		"--url", j.server.url+"/"+nowhere+"path", "--username", nowhere+"user", "--mailbox", nowhere+"box@"+nowhere+".example", "--password-file", "-")
-	j.both(exitUsage, j.server.url+"/"+nowhere+"path.ics", "connection", "add", "feed", "--tenant", "acme", "--resource", "Ada", "--url-file", "-")
 	j.token = strings.TrimSpace(j.must("key", "create", "--tenant", "acme", "--scope", "admin"))
 	parts := strings.Split(j.token, "_") // bzd, its id, the secret, a checksum
 	j.secret("the key", parts[2])
@@ -326,6 +347,9 @@ func (j *journey) suffer() {
 
 func (j *journey) reconnect() {
 	for _, c := range object[[]connectionView](j.machine, "connection", "list", "--tenant", "acme") {
+		if c.Provider != busy.CalDAV {
+			continue
+		}
 		if c.State != busy.ConnectionNeedsReconnect {
 			j.t.Errorf("a connection with a changed password is %s", c.State)
 		}

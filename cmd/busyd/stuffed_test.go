@@ -129,14 +129,31 @@ func stuffedObjects() map[string]string {
 	}
 }
 
-// stuffedServer is a CalDAV server whose every answer holds marks, also when it
+// stuffedFeed is a published calendar with some of the same events. Its own name
+// may be shown, as a calendar's.
+func stuffedFeed() string {
+	var events strings.Builder
+	for i, lines := range []string{
+		"DTSTART;TZID=NOWHEREtzid:DAY0.T090000\nDTEND;TZID=NOWHEREtzid:DAY0.T100000\nRRULE;X-NOTE=NOWHERErule:FREQ=DAILY;COUNT=5\n",
+		"DTSTART:DAY3.T140000Z\nDTEND:DAY3.T150000Z\n", "DTSTART;VALUE=DATE:DAY5.\n",
+		"DTSTART:NOWHEREbadstart\n", "DTSTART:DAY4.T140000Z\nRRULE:FREQ=NOWHEREbadrule\n",
+	} {
+		fmt.Fprintf(&events, "BEGIN:VEVENT\nUID:NOWHEREuid-%d@NOWHERE.example\nSTUFFING\n%sEND:VEVENT\n", i, lines)
+	}
+	return strings.ReplaceAll(stuffed(events.String()), "X-WR-CALNAME:"+nowhere+"calname", "X-WR-CALNAME:"+naming+" feed")
+}
+
+// stuffedServer is a CalDAV server with a feed beside it, whose every answer holds marks, also when it
 // is in good health.
 type stuffedServer struct {
 	*unsteady
 	fake *caldavfake.Server
 }
 
-const stuffedCalendar = nowhere + "collection"
+const (
+	stuffedCalendar = nowhere + "collection"
+	stuffedFeedPath = "/" + nowhere + "secret/feed.ics" // whoever knows it may read the feed
+)
 
 func newStuffedServer(t *testing.T) *stuffedServer {
 	fake := caldavfake.New(caldavfake.Options{
@@ -148,7 +165,10 @@ func newStuffedServer(t *testing.T) *stuffedServer {
 	for name, text := range stuffedObjects() {
 		fake.Put(stuffedCalendar, name, text)
 	}
-	server := httptest.NewServer(fake)
+	mux := http.NewServeMux()
+	mux.Handle("/", fake)
+	mux.HandleFunc("GET "+stuffedFeedPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, stuffedFeed()) })
+	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	s := &stuffedServer{unsteady: newUnsteady(t, server.URL), fake: fake}
 	s.heal()
