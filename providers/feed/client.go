@@ -43,11 +43,11 @@ func statusIn(err error) int {
 
 // get is fetch, with a refusal of the credential confirmed by a second one.
 func (c *client) get(ctx context.Context, have validators) (*http.Response, error) {
-	resp, err := c.fetch(ctx, have) //nolint:bodyclose // the caller closes it
+	resp, err := c.fetch(ctx, have)
 	if statusIn(err) != http.StatusUnauthorized {
 		return resp, err
 	}
-	resp, err = c.fetch(ctx, have) //nolint:bodyclose // the caller closes it
+	resp, err = c.fetch(ctx, have)
 	if statusIn(err) == http.StatusUnauthorized {
 		err = &providers.Error{Fault: providers.Revoked, Code: "unauthorized", Err: err}
 	}
