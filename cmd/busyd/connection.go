@@ -62,7 +62,7 @@ func readPassword(cmd *cobra.Command, file string) (busy.Secret, error) {
 		return nil, busy.Invalid("--password-file", "must name a file with the password, or be - for the standard input")
 	}
 	if err != nil {
-		return nil, usage(fmt.Errorf("read the password: %w", err))
+		return nil, usage(fmt.Errorf("read the file or input with the secret: %w", err))
 	}
 	return busy.Secret(strings.TrimRight(string(content), "\r\n")), nil
 }
@@ -313,7 +313,10 @@ func newConnectionReconnectCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "reconnect ID --tenant T --url U --username N --password-file F",
 		Short: "Give a connection a new password, keeping what is known of it",
-		Args:  cobra.ExactArgs(1),
+		Long: `Give a connection a new password, and keep what is known of its calendars. The
+username, and the URL where it was given, are given again: nothing sealed is
+shown or reused. The login is tried before anything is saved.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			login, err := flags.login(cmd)
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/configs"
 )
 
 // consentFor is how long the owner may take; the store forgets then.
@@ -62,6 +63,9 @@ func (s *session) consent(c busy.Consent, wait bool) error {
 	if s.config.PublicURL == "" {
 		return usage(errors.New("public_url is missing: the owner's browser comes back to it. Set it as BUSYD_PUBLIC_URL, or in the configuration file"))
 	}
+	if missing := unregistered(s.config, c.Kind); missing != "" {
+		return usage(fmt.Errorf("%s.client_id and %s.client_secret are missing: register busyd with the provider, see README.md", missing, missing))
+	}
 	began := s.app.now()
 	address, err := s.accounts().Begin(s, c)
 	if err != nil {
@@ -87,6 +91,17 @@ func (s *session) consent(c busy.Consent, wait bool) error {
 		}
 	}
 	return s.showConnected(connection, own)
+}
+
+// unregistered is the section of the configuration that kind lacks, or empty.
+func unregistered(c configs.Config, kind busy.Kind) string {
+	switch {
+	case kind == busy.Google && c.Google.ClientID == "":
+		return "google"
+	case kind == busy.Graph && c.Microsoft.ClientID == "":
+		return "microsoft"
+	}
+	return ""
 }
 
 // awaitConsent returns the connection that the owner's consent makes, or mends.

@@ -68,7 +68,7 @@ func newDevCommand(a *app) *cobra.Command {
 	c.Flags().StringVar(&home, "data", "", "`directory` that keeps everything (default ~/.local/share/busyd, for root /var/lib/busyd-dev)")
 	c.Flags().StringVar(&listen, "listen", "", "`address` of the API and the page (default 127.0.0.1:8080, or a free port if that is taken)")
 	c.Flags().StringVar(&zone, "timezone", "", "IANA `zone` of your calendars' owner (default this machine's)")
-	c.Flags().StringVar(&shown, "provider", "caldav", "`which` calendars to show: caldav, or all, with stand-ins for Google, Outlook and Exchange")
+	c.Flags().StringVar(&shown, "provider", "caldav", "the `kind` of calendars to show: caldav, or all, with stand-ins for Google, Outlook and Exchange")
 	c.Flags().StringVar(&flags.url, "caldav-url", "", "`address` of your CalDAV server, to connect your own account")
 	c.Flags().StringVar(&flags.username, "username", "", "`name` that you sign in to it with")
 	c.Flags().StringVar(&flags.passwordFile, "password-file", "", "`file` with the password, - for the standard input (default: ask)")

@@ -81,7 +81,7 @@ func (a *app) examineDatabase(ctx context.Context, c configs.Config) []finding {
 	defer cancel()
 	st, err := openStore(ctx, c)
 	if err != nil {
-		return []finding{{Name: "database", Detail: oneLine(err), Cure: "check database_url; run `busyd migrate`"}}
+		return []finding{{Name: "database", Detail: oneLine(err), Cure: "check database_url; run `busyd migrate`, and `GRANT busyd_app, busyd_sweep, busyd_gate TO` its login"}}
 	}
 	defer st.Close()
 	found := []finding{{Name: "database", OK: true, Detail: "answers"}}

@@ -67,9 +67,9 @@ changes calendars and connections and includes the others.`,
 		},
 	}
 	tenantFlag(c, &tenant)
-	c.Flags().StringVar(&name, "name", "key", "what people `call` it")
+	c.Flags().StringVar(&name, "name", "key", "`name` that people call it by")
 	c.Flags().StringSliceVar(&scopes, "scope", nil, "read, sync or admin; several with commas")
-	c.Flags().StringVar(&expires, "expires", "", "how `long` it is good for, such as 90d (default for ever)")
+	c.Flags().StringVar(&expires, "expires", "", "`duration` for which it is good, such as 90d (default for ever)")
 	required(c, "scope")
 	return c
 }

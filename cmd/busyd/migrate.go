@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,9 @@ any number of times.`,
 				owner = c.DatabaseURL
 			}
 			applied, err := store.Migrate(cmd.Context(), string(owner))
+			if err != nil && len(c.MigrateURL) == 0 {
+				return fmt.Errorf("%w; this was database_url: the owner's login belongs in migrate_url (BUSYD_MIGRATE_URL)", err)
+			}
 			if err != nil {
 				return err
 			}

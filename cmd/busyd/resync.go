@@ -43,7 +43,7 @@ func newResyncCommand(a *app) *cobra.Command {
 	c.MarkFlagsMutuallyExclusive("connection", "calendar")
 	c.Flags().BoolVar(&full, "full", false, "list everything anew")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until it is done")
-	c.Flags().DurationVar(&patience, "timeout", 10*time.Minute, "how `long` to wait")
+	c.Flags().DurationVar(&patience, "timeout", 10*time.Minute, "`duration` to wait at most")
 	return c
 }
 
