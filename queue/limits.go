@@ -107,17 +107,14 @@ func (l *Limits) pauseLocally(key string, d time.Duration) {
 // Paused is how long requests under the key have to wait; zero: they need not.
 func (l *Limits) Paused(ctx context.Context, key string) time.Duration {
 	l.mu.Lock()
-	left := l.pauses[key].Sub(l.now())
+	own := l.pauses[key].Sub(l.now())
 	l.mu.Unlock()
-	if left > 0 {
-		return left
-	}
-	left = 0
+	var shared time.Duration
 	l.ask(ctx, func(ctx context.Context) (err error) {
-		left, err = l.redis.PTTL(ctx, pauseKey(key)).Result()
+		shared, err = l.redis.PTTL(ctx, pauseKey(key)).Result()
 		return err
 	})
-	return max(left, 0) // Redis answers less where there is no such key
+	return max(own, shared, 0) // Redis answers less where there is no such key
 }
 
 // ask asks Redis, unless it did not answer a moment ago.

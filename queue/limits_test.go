@@ -82,6 +82,7 @@ func TestPausesAreShared(t *testing.T) {
 	between(second, 9*time.Minute, 10*time.Minute)
 	second.Pause(t.Context(), "account", time.Minute) // a shorter one does not end it
 	between(first, 9*time.Minute, 10*time.Minute)
+	between(second, 9*time.Minute, 10*time.Minute)
 	between(queue.NewLimits(open(t, server.URL()), time.Now), 9*time.Minute, 10*time.Minute)
 	second.Pause(t.Context(), "account", time.Hour)
 	third := queue.NewLimits(open(t, server.URL()), time.Now)
@@ -90,6 +91,7 @@ func TestPausesAreShared(t *testing.T) {
 		t.Errorf("another account is paused for %s", d)
 	}
 
+	second.Pause(t.Context(), "account", time.Minute)
 	server.Flush() // who was told keeps to it
 	between(first, 9*time.Minute, 10*time.Minute)
 	between(second, 59*time.Minute, time.Hour)

@@ -22,16 +22,22 @@ type purse struct {
 	began  time.Time
 	full   int
 	spent  map[string]int
+	asked  map[string]int
 	pauses map[string]time.Time
+	hold   map[string]chan struct{} // for Take to wait for, by bucket
 }
 
 func newPurse(tokens int) *purse {
-	return &purse{began: time.Now(), full: tokens, spent: make(map[string]int), pauses: make(map[string]time.Time)}
+	return &purse{began: time.Now(), full: tokens, spent: make(map[string]int), asked: make(map[string]int), pauses: make(map[string]time.Time)}
 }
 
 func (p *purse) Take(_ context.Context, b busy.Bucket) time.Duration {
+	if c := p.hold[b.Key]; c != nil {
+		<-c
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.asked[b.Key]++
 	come := int(time.Since(p.began) / time.Second)
 	if p.spent[b.Key] < p.full+come {
 		p.spent[b.Key]++
@@ -235,12 +241,27 @@ func TestTermsOfRunsThatArePutOff(t *testing.T) {
 // waits for one, and takes turns with a tenant that has few.
 func TestTenantsTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := transport.NewGate(&purse{began: time.Now(), full: 1000, spent: map[string]int{"scarce.test": 1000}}, 16)
+		p := newPurse(1000)
+		p.spent["scarce.test"] = 1000
+		g := transport.NewGate(p, 16)
 		scarce := g.Limit(answering(fine), eachSecond)
 		time.Sleep(900 * time.Millisecond) // a token will come soon
 		var many, few outcomes
-		for i := range byte(50) {
+		together := make(chan struct{})
+		p.hold = map[string]chan struct{}{"scarce.test": together}
+		for i := range byte(25) {
 			many.ask(t, g, scarce, "https://scarce.test/", 1, i)
+		}
+		synctest.Wait()
+		close(together) // all of them come at the same moment
+		synctest.Wait()
+		asked := p.asked["scarce.test"]
+		for i := range byte(25) {
+			many.ask(t, g, scarce, "https://scarce.test/", 1, 25+i)
+		}
+		synctest.Wait()
+		if p.asked["scarce.test"] != asked {
+			t.Error("a run took part although another of its tenant waits for the next token")
 		}
 		few.ask(t, g, scarce, "https://scarce.test/", 2, 100)
 		synctest.Wait()
@@ -489,19 +510,17 @@ func TestAServerThatIsSlow(t *testing.T) {
 		if going, _, _ := slow.count(); going != 4 {
 			t.Errorf("%d of 4 wait on", going)
 		}
-		close(h.answers)
-		synctest.Wait()
 
 		refusing := g.Limit(answering(func(*http.Request) (*http.Response, error) {
 			return nil, &providers.Error{Code: transport.CodeRefused}
 		}), eachSecond)
-		for range 12 {
+		slow.ask(t, g, g.Limit(h, eachSecond), another, 5, 5)
+		for range 4 {
 			time.Sleep(3 * time.Second)
 			_, err := ask(quick, refusing, another)
 			want(t, err, providers.Transient, transport.CodeRefused)
 		}
 		var all outcomes
-		h = &hanging{hangs: true, answers: make(chan struct{})}
 		for i := range byte(4) {
 			all.ask(t, g, g.Limit(h, eachSecond), another, i, i)
 		}
