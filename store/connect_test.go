@@ -100,6 +100,65 @@ func TestOneDaemonRenewsAndTheOthersAreGivenTheResult(t *testing.T) {
 	}
 }
 
+// A provider whose token endpoint hangs leaves connections for everybody else.
+func TestRenewalsThatHangLeaveConnections(t *testing.T) {
+	r := begin(t)
+	const most = 20 // more than there are connections
+	hang, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer cancel()
+	begun := make(chan struct{}, most)
+	var connections []busy.Connection
+	for range most {
+		connection, _ := r.Connection(t, r.tenant.ID, r.resource.ID)
+		connections = append(connections, connection)
+	}
+	for _, connection := range connections {
+		group.Go(func() {
+			_, err := r.Store.RenewGrant(hang, r.tenant.ID, connection.ID, func(ctx context.Context, _ busy.Secret) (busy.Secret, error) {
+				begun <- struct{}{}
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	for range 5 {
+		<-begun
+	}
+	within, done := context.WithTimeout(ctx, 20*time.Second)
+	defer done()
+	for range 5 {
+		_, err := r.Store.Connections(within, r.tenant.ID)
+		must(t, err)
+	}
+}
+
+// A callback that ends a watch meets whoever disconnects: both go through.
+func TestACallbackWhileDisconnecting(t *testing.T) {
+	r := begin(t)
+	id, token := r.watch()
+	var group sync.WaitGroup
+	must(t, r.Store.In(ctx, r.tenant.ID, func(tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `select from calendars where tenant_id = $1 for update`, r.tenant.ID.String())
+		must(t, err)
+		group.Go(func() {
+			if _, err := r.Store.Pushed(ctx, id, token, busy.Ended, now); err != nil {
+				t.Errorf("the callback: %v", err)
+			}
+		})
+		for waiting := false; !waiting; {
+			must(t, tx.QueryRow(ctx, `select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))`).Scan(&waiting))
+		}
+		_, err = tx.Exec(ctx, `delete from watches where tenant_id = $1`, r.tenant.ID.String())
+		return err
+	}))
+	group.Wait()
+}
+
 func TestPushMakesDueWhatItIsAbout(t *testing.T) {
 	r := begin(t)
 	id, token := r.watch()

@@ -146,25 +146,27 @@ func (s *Store) ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.
 		batch.Queue(`
 			update calendars set epoch = epoch + 1, lease_until = null, due_at = case when selected then $3::timestamptz end
 			where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id), now)
+		// What the old grant's watches are worth is not known: the runs make others.
+		batch.Queue(`
+			update watches set expires_at = least(expires_at, $3) where tenant_id = $1 and connection_id = $2`,
+			arg(tenant), arg(id), now)
 		return failed("replace the grant", tx.SendBatch(ctx, batch).Close())
 	})
 }
 
 // Await notes that a live connection waits for the owner's organisation: none of
-// its calendars is read until it is reconnected. ErrNotFound.
+// its calendars is read until it is reconnected. One that is active stays so: its
+// grant is good until a run finds otherwise. ErrNotFound.
 func (s *Store) Await(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error {
 	return s.In(ctx, tenant, func(tx *Tx) error {
 		if err := tx.lockConnection(ctx, id); err != nil {
 			return err
 		}
-		batch := &pgx.Batch{}
-		batch.Queue(`
+		// None of its calendars is due or being read: it was not active before.
+		_, err := tx.Exec(ctx, `
 			update connections set state = 'awaiting_admin', reason = 'admin_consent', changed_at = $3
-			where tenant_id = $1 and id = $2`, arg(tenant), arg(id), micros(now))
-		batch.Queue(`
-			update calendars set epoch = epoch + 1, lease_until = null, due_at = null
-			where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id))
-		return failed("wait for the organisation's consent", tx.SendBatch(ctx, batch).Close())
+			where tenant_id = $1 and id = $2 and state <> 'active'`, arg(tenant), arg(id), micros(now))
+		return failed("wait for the organisation's consent", err)
 	})
 }
 

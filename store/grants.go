@@ -15,9 +15,18 @@ import (
 // only one renews at a time and the next one is given the result. What f returns
 // is committed before RenewGrant returns it. Where f fails, nothing changes, and
 // its error is returned as it is. ErrFenced if the connection is disconnected.
+//
+// At most half of the database connections are lent to renewals: a token endpoint
+// that hangs leaves the rest to everybody else.
 func (s *Store) RenewGrant(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID,
 	f func(ctx context.Context, current busy.Secret) (busy.Secret, error),
 ) (busy.Secret, error) {
+	select {
+	case s.renewals <- struct{}{}:
+		defer func() { <-s.renewals }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	var renewed busy.Secret
 	err := s.In(ctx, tenant, func(tx *Tx) error {
 		current, err := tx.lockGrant(ctx, id)

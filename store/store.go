@@ -50,6 +50,8 @@ type Store struct {
 	keys   *seal.Keyring
 	random io.Reader
 
+	renewals chan struct{} // see RenewGrant
+
 	turn atomic.Pointer[busy.TenantID] // see ClaimDue
 }
 
@@ -70,6 +72,7 @@ func open(ctx context.Context, c Config, tune func(*pgxpool.Config)) (*Store, er
 	if most <= 0 {
 		most = 10
 	}
+	s.renewals = make(chan struct{}, max(1, most/2))
 	if err := s.connectAll(ctx, c.URL, most, tune); err != nil {
 		s.Close()
 		return nil, err

@@ -108,6 +108,11 @@ func (s *Store) SaveWatch(ctx context.Context, tenant busy.TenantID, w busy.Watc
 			return err
 		}
 		hash := sha256.Sum256(token)
+		// A calendar is locked before its watches, by everybody.
+		if _, err := tx.Exec(ctx, `select from calendars where tenant_id = $1 and id = $2 for share`,
+			arg(tenant), orNull(w.Calendar)); err != nil {
+			return failed("lock the calendar", err)
+		}
 		if _, err := tx.Exec(ctx, `
 			delete from watches where tenant_id = $1 and connection_id = $2 and calendar_id is not distinct from $3`,
 			arg(tenant), arg(w.Connection), orNull(w.Calendar)); err != nil {
@@ -117,7 +122,7 @@ func (s *Store) SaveWatch(ctx context.Context, tenant busy.TenantID, w busy.Watc
 			insert into watches (tenant_id, id, connection_id, calendar_id, handle_sealed, token_hash, expires_at)
 			select $1, $2, $3, $4, $5, $6, $7
 			where $4::uuid is null or exists (
-				select from calendars where tenant_id = $1 and id = $4 and connection_id = $3 and selected for share)`,
+				select from calendars where tenant_id = $1 and id = $4 and connection_id = $3 and selected)`,
 			arg(tenant), id, arg(w.Connection), orNull(w.Calendar), sealed, hash[:], micros(w.Expires))
 		if err == nil && tag.RowsAffected() == 0 {
 			err = busy.ErrFenced
@@ -150,15 +155,14 @@ func (s *Store) Pushed(ctx context.Context, id string, token busy.Secret, lapse 
 		if err != nil {
 			return failed("find the watch", err)
 		}
-		if lapse != busy.Lasts {
-			if _, err := tx.Exec(ctx, `
-				update watches set ended = ended or $3, expires_at = least(expires_at, $4) where tenant_id = $1 and id = $2`,
-				arg(tenant), watch, lapse == busy.Ended, micros(now)); err != nil {
-				return failed("note that the watch ends", err)
-			}
-		}
 		tasks, err = tx.want(ctx, orNull(connection), calendar, busy.UrgencyPushed, false, now)
-		return err
+		if err != nil || lapse == busy.Lasts {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			update watches set ended = ended or $3, expires_at = least(expires_at, $4) where tenant_id = $1 and id = $2`,
+			arg(tenant), watch, lapse == busy.Ended, micros(now))
+		return failed("note that the watch ends", err)
 	})
 	return tasks, err
 }

@@ -22,6 +22,8 @@ type provider struct {
 	calls     []string
 	authorize error
 	revoke    error
+	unwatch   error
+	meanwhile func() // while a watch is ended
 	account   string
 	closed    int
 }
@@ -86,7 +88,10 @@ func (session) Rewatch(context.Context, providers.Watch, providers.WatchRequest)
 
 func (s session) Unwatch(_ context.Context, w providers.Watch) error {
 	s.p.calls = append(s.p.calls, "unwatch "+string(w.Handle))
-	return nil
+	if s.p.meanwhile != nil {
+		s.p.meanwhile()
+	}
+	return s.p.unwatch
 }
 
 type room struct {
@@ -147,6 +152,24 @@ func (r *room) state(id busy.ConnectionID) busy.ConnectionState {
 	return c.State
 }
 
+// lose has a run find the connection's grant withdrawn.
+func (r *room) lose(done connect.Connected) {
+	r.t.Helper()
+	work, err := r.Store.Take(ctx, busy.Task{Tenant: r.tenant.ID, Calendar: done.Calendars[0].ID}, r.now, time.Minute)
+	r.must(err)
+	r.must(r.Store.Release(ctx, work.Lease, busy.Release{Outcome: busy.OutcomeUnauthorized, Connection: busy.ConnectionNeedsReconnect}))
+}
+
+// watch notes a watch of the account's first calendar.
+func (r *room) watch(done connect.Connected) {
+	r.t.Helper()
+	id, token, err := r.Store.NewWatchID(r.tenant.ID)
+	r.must(err)
+	r.must(r.Store.SaveWatch(ctx, r.tenant.ID, busy.Watch{
+		ID: id, Connection: done.Connection.ID, Calendar: done.Calendars[0].ID, Handle: busy.Secret("channel"), Expires: r.now.Add(time.Hour),
+	}, token))
+}
+
 func (r *room) expect(calls ...string) {
 	r.t.Helper()
 	if !slices.Equal(r.provider.calls, calls) {
@@ -186,14 +209,21 @@ func TestAPasswordIsTriedFirst(t *testing.T) {
 
 func TestReconnectingKeepsTheConnection(t *testing.T) {
 	r := newRoom(t)
-	id := r.connect().Connection.ID
+	first := r.connect()
+	id := first.Connection.ID
 	r.provider.authorize = &providers.Error{Fault: providers.AwaitingAdmin, Code: "consent_required"}
-	if _, err := r.service.Finish(ctx, r.begin(busy.Consent{Connection: id})); providers.FaultOf(err) != providers.AwaitingAdmin {
-		t.Errorf("%v", err)
+	refused := func(want busy.ConnectionState) {
+		t.Helper()
+		if _, err := r.service.Finish(ctx, r.begin(busy.Consent{Connection: id})); providers.FaultOf(err) != providers.AwaitingAdmin {
+			t.Errorf("%v", err)
+		}
+		if state := r.state(id); state != want {
+			t.Errorf("is %s, want %s", state, want)
+		}
 	}
-	if state := r.state(id); state != busy.ConnectionAwaitingAdmin {
-		t.Errorf("waits as %s", state)
-	}
+	refused(busy.ConnectionActive) // its grant is as good as it was, and a run goes on
+	r.lose(first)
+	refused(busy.ConnectionAwaitingAdmin)
 	r.provider.authorize = nil
 	r.provider.account = "bo"
 	if _, err := r.service.Finish(ctx, r.begin(busy.Consent{Connection: id})); !errors.Is(err, busy.ErrInvalid) {
@@ -215,11 +245,7 @@ func TestReconnectingKeepsTheConnection(t *testing.T) {
 func TestPartingTellsTheProvider(t *testing.T) {
 	r := newRoom(t)
 	done := r.connect()
-	id, token, err := r.Store.NewWatchID(r.tenant.ID)
-	r.must(err)
-	r.must(r.Store.SaveWatch(ctx, r.tenant.ID, busy.Watch{
-		ID: id, Connection: done.Connection.ID, Calendar: done.Calendars[0].ID, Handle: busy.Secret("channel"), Expires: r.now.Add(time.Hour),
-	}, token))
+	r.watch(done)
 	r.provider.calls = nil
 	r.must(r.service.Disconnect(ctx, r.tenant.ID, done.Connection.ID))
 	r.expect("open grant of ada", "unwatch channel", "revoke grant of ada")
@@ -239,6 +265,41 @@ func TestASharedGrantIsKept(t *testing.T) {
 	r.expect()
 	r.must(r.service.Disconnect(ctx, r.tenant.ID, second.Connection.ID))
 	r.expect("revoke grant of ada")
+}
+
+// An account that is connected anew while its watches are being ended keeps the
+// grant that it has just given.
+func TestAGrantThatIsSharedMeanwhileIsKept(t *testing.T) {
+	r := newRoom(t)
+	done := r.connect()
+	r.watch(done)
+	r.provider.calls = nil
+	r.provider.meanwhile = func() { r.provider.meanwhile = nil; r.connect() }
+	r.must(r.service.Disconnect(ctx, r.tenant.ID, done.Connection.ID))
+	r.expect("open grant of ada", "unwatch channel", "open grant of ada")
+}
+
+// A watch that cannot be ended lapses; the grant would last, and is withdrawn.
+func TestAWatchThatCannotBeEndedDoesNotKeepTheGrant(t *testing.T) {
+	r := newRoom(t)
+	done := r.connect()
+	r.watch(done)
+	r.provider.calls, r.provider.unwatch = nil, &providers.Error{Fault: providers.Rejected, Code: "forbidden"}
+	r.must(r.service.Disconnect(ctx, r.tenant.ID, done.Connection.ID))
+	for range 5 {
+		r.now = r.now.Add(time.Hour)
+		r.service.Look(ctx)
+	}
+	if slices.Contains(r.provider.calls, "revoke grant of ada") {
+		t.Error("withdrawn before the watch was given up")
+	}
+	r.provider.calls = nil
+	r.now = r.now.Add(time.Hour)
+	r.service.Look(ctx)
+	r.expect("open grant of ada", "unwatch channel", "revoke grant of ada")
+	if left, err := r.Store.Farewells(ctx, r.tenant.ID); err != nil || len(left) != 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
 }
 
 // A provider that is away is told later, by whichever daemon runs.

@@ -22,6 +22,9 @@ const (
 	look = 15 * time.Second
 	// firstPause doubles with each attempt up to longestPause.
 	firstPause, longestPause = 30 * time.Second, 24 * time.Hour
+	// watchTries is how many attempts, half an hour in all, may fail to end the
+	// watches. They lapse by themselves within days, and the grant does not.
+	watchTries = 6
 )
 
 // Disconnect ends a connection for good. When it returns, the credential, the
@@ -81,6 +84,9 @@ func (s *Service) sayAll(ctx context.Context, tenant busy.TenantID) {
 		return // they are due, and Run finds them
 	}
 	for _, id := range ids {
+		if ctx.Err() != nil {
+			return
+		}
 		s.say(ctx, id)
 	}
 }
@@ -117,7 +123,7 @@ func (s *Service) say(ctx context.Context, id busy.FarewellID) {
 	}
 	if err == nil {
 		within, cancel := context.WithTimeout(ctx, sayFor)
-		err = s.tell(within, f)
+		err = s.tell(within, id, f)
 		cancel()
 	}
 	if err != nil {
@@ -135,17 +141,29 @@ func (s *Service) say(ctx context.Context, id busy.FarewellID) {
 
 // tell ends the watches and withdraws the grant. A grant that the provider has
 // withdrawn itself is as good as told.
-func (s *Service) tell(ctx context.Context, f busy.Farewell) error {
+func (s *Service) tell(ctx context.Context, id busy.FarewellID, f busy.Farewell) error {
 	provider, ok := s.providers[f.Kind]
 	if !ok {
 		return &providers.Error{Fault: providers.Operator, Code: "unknown_provider"}
 	}
 	err := s.endWatches(ctx, provider, f)
-	if err != nil && providers.FaultOf(err) != providers.Revoked {
+	if err != nil && providers.FaultOf(err) != providers.Revoked && f.Attempts < watchTries {
 		return fmt.Errorf("end the watches: %w", err)
 	}
 	revoker, ok := provider.(providers.Revoker)
-	if !ok || f.Shared {
+	if !ok {
+		return nil
+	}
+	if len(f.Watches) > 0 { // that took time, in which the account may have been connected anew
+		f, err = s.Store.Farewell(ctx, id)
+		if errors.Is(err, busy.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look for other connections: %w", err)
+		}
+	}
+	if f.Shared {
 		return nil
 	}
 	if err := revoker.Revoke(ctx, f.Grant); err != nil && providers.FaultOf(err) != providers.Revoked {

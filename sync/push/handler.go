@@ -18,7 +18,7 @@ const (
 	maxBody = 1 << 20
 	// maxHints is more than a provider sends at once.
 	maxHints = 1000
-	// perSecond and burst bound what all callers may send to one daemon.
+	// perSecond and burst bound the hints that all callers may send to one daemon.
 	perSecond, burst = 500, 2000
 )
 
@@ -63,6 +63,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil || len(notice.Hints) > maxHints:
 		w.WriteHeader(http.StatusNotFound)
+	case len(notice.Hints) > 1 && !h.limit.AllowN(time.Now(), len(notice.Hints)-1): // each is asked of the database
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
 	case notice.Reply != nil:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -282,3 +282,30 @@ func TestAWatchThatNobodyWaitsForIsEnded(t *testing.T) {
 	r.keeper.Keep(ctx, work, r.provider)
 	r.expect("watch", "unwatch handle 1")
 }
+
+// Every hint is asked of the database: what strangers may send is bounded by
+// hints, however few requests they come in.
+func TestAStormOfStrangersIsTurnedAway(t *testing.T) {
+	r := newRoom(t)
+	body := strings.Repeat("a b nothing\n", 1000)
+	var answers []int
+	for range 20 {
+		answers = append(answers, r.post("/hooks/caldav", body))
+	}
+	if !slices.Contains(answers, http.StatusTooManyRequests) || answers[0] != http.StatusAccepted {
+		t.Errorf("answered %v", answers)
+	}
+}
+
+// What the watches of a grant that was replaced are worth is not known.
+func TestReconnectingWatchesAnew(t *testing.T) {
+	r := newRoom(t)
+	r.poll()
+	r.expect("watch")
+	r.must(r.Store.ReplaceGrant(context.Background(), r.tenant.ID, r.calendar.Connection, busy.Secret("new"), r.now))
+	r.poll()
+	r.expect("rewatch handle 1", "unwatch handle 1")
+	r.now = r.now.Add(time.Hour)
+	r.poll()
+	r.expect()
+}
