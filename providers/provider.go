@@ -18,6 +18,15 @@ type Provider interface {
 	Open(ctx context.Context, account Account) (Session, error)
 }
 
+// ByKind finds providers by their kind.
+func ByKind(all []Provider) map[busy.Kind]Provider {
+	found := make(map[busy.Kind]Provider, len(all))
+	for _, p := range all {
+		found[p.Kind()] = p
+	}
+	return found
+}
+
 // Account is the right to read somebody's calendars.
 type Account struct {
 	// Grant is what connecting returned, or what Renew stored last.

@@ -21,9 +21,10 @@ import (
 // newProviders returns every provider that is configured. Requests go through the
 // gate, and observe is told of each; both may be nil.
 func newProviders(c configs.Config, gate *transport.Gate, observe func(transport.Call)) []providers.Provider {
+	ca := roots(c.Network.CAFile)
 	reach := func(kind busy.Kind, change ...func(*transport.Config)) http.RoundTripper {
 		t := transport.Config{
-			Kind: kind, UserAgent: "busyd/" + version(), Allow: c.Network.Allow, Roots: roots(c.Network.CAFile), Observe: observe,
+			Kind: kind, UserAgent: "busyd/" + version(), Allow: c.Network.Allow, Roots: ca, Observe: observe,
 		}
 		for _, f := range change {
 			f(&t)

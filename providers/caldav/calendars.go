@@ -8,6 +8,7 @@ import (
 
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/providers"
+	"github.com/busyd/busyd/providers/ical"
 	"github.com/busyd/busyd/providers/zones"
 )
 
@@ -91,17 +92,7 @@ func zoneOf(p props) string {
 	if iana, ok := zones.Resolve(p.zoneID); ok {
 		return iana
 	}
-	for line := range strings.Lines(p.zone) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		name, _, _ = strings.Cut(name, ";")
-		if name != "TZID" && name != "X-LIC-LOCATION" {
-			continue
-		}
-		if iana, ok := zones.Resolve(value); ok {
-			return iana
-		}
-	}
-	return ""
+	return ical.Zone(p.zone)
 }
 
 // keyOf is the key of a resource: its decoded path, without the trailing slash.

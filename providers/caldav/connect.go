@@ -122,12 +122,6 @@ func explain(err error, at *url.URL) error {
 		return busy.Invalid("url", "does not lead to a CalDAV server: give the address that its settings call CalDAV or DAV, such as https://cloud.example.com/remote.php/dav")
 	}
 	switch providers.CodeOf(err) {
-	case transport.CodeDNS:
-		return busy.Invalid("url", "names a server that does not exist: check the spelling of the host")
-	case transport.CodeRefused:
-		return busy.Invalid("url", "names a server that accepts no connections: check the host and the port")
-	case transport.CodeTLS:
-		return busy.Invalid("url", "names a server without a trusted certificate: the certificate must be valid, be issued for this host by a public authority, and be sent with its intermediates")
 	case transport.CodeBlocked:
 		return blocked(at)
 	case errElsewhere.Code:
@@ -136,9 +130,11 @@ func explain(err error, at *url.URL) error {
 		return busy.Invalid("url", "names a domain whose calendars are hosted at another site: give the address of that provider's CalDAV server")
 	case errNotCalDAV.Code, errMalformed.Code, "redirect_loop", "bad_href", "bad_address":
 		return busy.Invalid("url", "does not lead to a CalDAV server: give the address that its settings call CalDAV or DAV, such as https://cloud.example.com/remote.php/dav")
-	default:
-		return err
 	}
+	if wrong := transport.Explain(err); wrong != nil {
+		return wrong
+	}
+	return err
 }
 
 func blocked(at *url.URL) error {

@@ -193,6 +193,9 @@ func explain(err error) error {
 	if told := explainCode(providers.CodeOf(err)); told != nil {
 		return told
 	}
+	if wrong := transport.Explain(err); wrong != nil {
+		return wrong
+	}
 	if cause, ok := causeOf(err); ok && cause.status/100 == 4 && providers.FaultOf(err) != providers.Throttled {
 		return errNotExchange
 	}
@@ -221,10 +224,6 @@ func explainCode(code string) error {
 		return busy.Invalid("username", "belongs to an account that has no mailbox on this server")
 	case codeDenied, "impersonation_denied":
 		return busy.Invalid("username", "has no right to read this mailbox's calendar")
-	case transport.CodeDNS:
-		return busy.Invalid("url", "names a server that does not exist: check the spelling of the host")
-	case transport.CodeRefused:
-		return busy.Invalid("url", "names a server that accepts no connections: check the host and the port")
 	case transport.CodeTLS:
 		return busy.Invalid("url", "names a server whose certificate is not trusted: it must be valid, be issued for this host and be sent with its intermediates; the operator can add the authority of an organisation of its own")
 	case transport.CodeBlocked:

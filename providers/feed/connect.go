@@ -105,21 +105,17 @@ func explain(err error, at *url.URL, g grant) error {
 		return busy.Invalid("url", "leads to a calendar file that breaks off before its end (the line END:VCALENDAR): try again, and if that does not help, export the calendar anew")
 	case errTooLarge.Code:
 		return busy.Invalid("url", "leads to a calendar file that is too large: the limit is 32 MiB and 100,000 events; publish fewer years of it")
-	case transport.CodeDNS:
-		return busy.Invalid("url", "names a server that does not exist: check the spelling of the host")
-	case transport.CodeRefused:
-		return busy.Invalid("url", "names a server that accepts no connections: check the host and the port")
-	case transport.CodeTLS:
-		return busy.Invalid("url", "names a server without a trusted certificate: the certificate must be valid, be issued for this host by a public authority, and be sent with its intermediates")
 	case transport.CodeBlocked:
 		return blocked(at)
 	case errLoop.Code:
 		return busy.Invalid("url", "leads in circles: the server redirects it more than five times")
 	case errRedirect.Code:
 		return busy.Invalid("url", "is redirected to an address that is not read: it must begin with https://")
-	default:
-		return err
 	}
+	if wrong := transport.Explain(err); wrong != nil {
+		return wrong
+	}
+	return err
 }
 
 var notAFile = busy.Invalid("url", "does not lead to a calendar file: give the address that the calendar's settings call iCal, ICS or subscription address; it often ends in .ics")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"syscall"
 
+	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/providers"
 )
 
@@ -94,4 +95,19 @@ func codeOf(err error) string {
 		return "canceled"
 	}
 	return providers.CodeOf(err)
+}
+
+// Explain says what is wrong with an address that somebody typed, where that is
+// what the failure to reach it means; else it is nil.
+func Explain(err error) error {
+	switch providers.CodeOf(err) {
+	case CodeDNS:
+		return busy.Invalid("url", "names a server that does not exist: check the spelling of the host")
+	case CodeRefused:
+		return busy.Invalid("url", "names a server that accepts no connections: check the host and the port")
+	case CodeTLS:
+		return busy.Invalid("url", "names a server without a trusted certificate: the certificate must be valid, be issued for this host by a public authority, and be sent with its intermediates")
+	default:
+		return nil
+	}
 }

@@ -56,11 +56,7 @@ type Service struct {
 
 // New returns a Service.
 func New(c Config) *Service {
-	s := &Service{Config: c, providers: make(map[busy.Kind]providers.Provider)}
-	for _, p := range c.Providers {
-		s.providers[p.Kind()] = p
-	}
-	return s
+	return &Service{Config: c, providers: providers.ByKind(c.Providers)}
 }
 
 // Connected is an account that was connected.

@@ -89,11 +89,7 @@ type Runner struct {
 
 // New returns a Runner.
 func New(c Config) *Runner {
-	r := &Runner{Config: c, providers: make(map[busy.Kind]providers.Provider)}
-	for _, p := range c.Providers {
-		r.providers[p.Kind()] = p
-	}
-	return r
+	return &Runner{Config: c, providers: providers.ByKind(c.Providers)}
 }
 
 // Run carries a task out. It returns nil when the calendar is in good hands: it

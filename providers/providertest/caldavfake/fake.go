@@ -7,13 +7,13 @@ package caldavfake
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/busyd/busyd/providers/providertest"
 )
 
 // Options say what kind of server to be. The zero Options are a well-behaved
@@ -228,52 +228,7 @@ func (s *Server) Forget() {
 
 // Transport reaches the server without a socket: each request is answered
 // before RoundTrip returns, in the goroutine that sends it.
-func (s *Server) Transport() http.RoundTripper { return direct{s} }
-
-type direct struct{ server *Server }
-
-// RoundTrip implements [http.RoundTripper].
-func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	received := r.Clone(r.Context())
-	received.Host = r.URL.Host
-	if received.Body == nil {
-		received.Body = http.NoBody
-	}
-	w := httptest.NewRecorder()
-	aborted := d.serve(w, received)
-	_ = received.Body.Close()
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	resp := w.Result()
-	resp.Request = r
-	if aborted {
-		resp.Body = io.NopCloser(io.MultiReader(resp.Body, broken{}))
-	}
-	return resp, nil
-}
-
-func (d direct) serve(w http.ResponseWriter, r *http.Request) (aborted bool) {
-	defer func() {
-		switch failure := recover(); failure {
-		case nil:
-		case http.ErrAbortHandler:
-			aborted = true
-		default:
-			panic(failure)
-		}
-	}()
-	d.server.ServeHTTP(w, r)
-	return false
-}
-
-// broken is the end of a connection within a body.
-type broken struct{}
-
-func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+func (s *Server) Transport() http.RoundTripper { return providertest.Direct(s) }
 
 // path of a calendar or, with a name, of an object in it.
 func (s *Server) path(calendar, name string) string {

@@ -258,7 +258,7 @@ func (s *Server) expand(i *item, span busy.Span) []occurrence {
 	if err != nil {
 		panic(err)
 	}
-	series, originals := events(e)
+	series, originals := e.Series()
 	found, err := s.Expand.Expand(context.Background(), series, span, zone)
 	if err != nil {
 		panic(err)
@@ -276,40 +276,6 @@ func (s *Server) expand(i *item, span busy.Span) []occurrence {
 		shown = append(shown, x)
 	}
 	return shown
-}
-
-// events are the entry's, as sync/recur takes them, all busy so that none is
-// left out; and the instants that its exceptions replace.
-func events(e providertest.Entry) (series []busy.Event, originals []string) {
-	master := busy.Event{Key: "k", Series: "k", Subject: e.Subject, State: busy.Busy, Start: e.Start, End: e.End}
-	if e.Rule != "" {
-		master.Recurrence = []string{"RRULE:" + e.Rule}
-		for _, m := range e.Exclude {
-			master.Recurrence = append(master.Recurrence, exclusion(m))
-		}
-	}
-	series = []busy.Event{master}
-	for _, x := range e.Exceptions {
-		series = append(series, busy.Event{
-			Key: "k", Series: "k", Subject: x.Subject, State: busy.Busy, Start: x.Start, End: x.End,
-			Original: x.Original, Cancelled: x.Cancelled,
-		})
-		originals = append(originals, x.Original.String())
-	}
-	return series, originals
-}
-
-func exclusion(m busy.Moment) string {
-	switch {
-	case m.Date:
-		return "EXDATE;VALUE=DATE:" + m.Wall.Format("20060102")
-	case m.Zone == busy.UTC:
-		return "EXDATE:" + m.Wall.Format("20060102T150405Z")
-	case m.Zone == "":
-		return "EXDATE:" + m.Wall.Format("20060102T150405")
-	default:
-		return "EXDATE;TZID=" + m.Zone + ":" + m.Wall.Format("20060102T150405")
-	}
 }
 
 func (c *call) getItem(id string) string {

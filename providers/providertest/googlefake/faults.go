@@ -100,23 +100,4 @@ func (f *Refusal) write(w http.ResponseWriter) {
 
 // Transport reaches the server without a socket: each request is answered before
 // RoundTrip returns, in the goroutine that sends it, whatever host it is sent to.
-func (s *Server) Transport() http.RoundTripper { return direct{s} }
-
-type direct struct{ server *Server }
-
-// RoundTrip implements [http.RoundTripper].
-func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	received := r.Clone(r.Context())
-	if received.Body == nil {
-		received.Body = http.NoBody
-	}
-	w := httptest.NewRecorder()
-	d.server.ServeHTTP(w, received)
-	_ = received.Body.Close()
-	answer := w.Result()
-	answer.Request = r
-	return answer, nil
-}
+func (s *Server) Transport() http.RoundTripper { return providertest.Direct(s) }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/busyd/busyd/providers/providertest"
 )
 
 // call is one request that is being answered.
@@ -212,30 +214,7 @@ func (c *call) listCalendars() {
 
 // Transport reaches the server without a socket: each request is answered
 // before RoundTrip returns, in the goroutine that sends it.
-func (s *Server) Transport() http.RoundTripper { return direct{s} }
-
-type direct struct{ server *Server }
-
-// RoundTrip implements [http.RoundTripper].
-func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	received := r.Clone(r.Context())
-	received.Host = r.URL.Host
-	if received.Body == nil {
-		received.Body = http.NoBody
-	}
-	w := httptest.NewRecorder()
-	d.server.ServeHTTP(w, received)
-	_ = received.Body.Close()
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	resp := w.Result()
-	resp.Request = r
-	return resp, nil
-}
+func (s *Server) Transport() http.RoundTripper { return providertest.Direct(s) }
 
 // timestamp is how Graph writes an instant.
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0000000Z") }
