@@ -11,23 +11,6 @@ import (
 	"github.com/busyd/busyd/busy"
 )
 
-// Policy is what becomes of a resource whose calendars are not all fresh.
-type Policy string
-
-// The policies.
-const (
-	// TreatAsBusy offers none of its time.
-	TreatAsBusy Policy = "treat_as_busy"
-	// Reject refuses the whole question, with [NotFresh].
-	Reject Policy = "reject"
-	// ServeStale offers what is free as far as was last known. Time of which
-	// nothing is known is busy even so.
-	ServeStale Policy = "serve_stale"
-)
-
-// Policies lists every policy, the default first.
-func Policies() []Policy { return []Policy{TreatAsBusy, Reject, ServeStale} }
-
 // Query asks for slots.
 type Query struct {
 	Span     busy.Span     // slots lie inside it
@@ -37,7 +20,7 @@ type Query struct {
 	Interval   time.Duration
 	Now        time.Time     // no slot begins before it
 	StaleAfter time.Duration // see [busy.Calendar.StateFor]
-	Policy     Policy
+	Policy     busy.Policy
 	// MaxOffers bounds the sum of the slots' resources; 0: no bound.
 	MaxOffers int
 }
@@ -59,7 +42,7 @@ type Answer struct {
 // ErrTooMany: there are more offers than Query.MaxOffers.
 var ErrTooMany = errors.New("too many slots")
 
-// NotFresh is the error of a question under [Reject].
+// NotFresh is the error of a question under [busy.Reject].
 type NotFresh struct {
 	Standings []Standing // those that are not fresh
 }
@@ -86,7 +69,7 @@ func Availability(agendas []busy.Agenda, q Query) (Answer, error) {
 			notFresh = append(notFresh, answer.Standings[i])
 		}
 	}
-	if q.Policy == Reject && len(notFresh) > 0 {
+	if q.Policy == busy.Reject && len(notFresh) > 0 {
 		return Answer{}, &NotFresh{notFresh}
 	}
 	if ahead.Empty() {
@@ -98,7 +81,7 @@ func Availability(agendas []busy.Agenda, q Query) (Answer, error) {
 	offers := 0
 	for i, a := range agendas {
 		s := answer.Standings[i]
-		if s.KnownState != busy.StateFresh && q.Policy != ServeStale {
+		if s.KnownState != busy.StateFresh && q.Policy != busy.ServeStale {
 			continue
 		}
 		zone, err := known.load(a.Resource)

@@ -32,7 +32,7 @@ func BenchmarkAvailability(b *testing.B) {
 	from := time.Date(2026, 3, 16, 0, 0, 0, 0, time.UTC)
 	q := Query{
 		Span: busy.Span{Start: from, End: from.AddDate(0, 0, 30)}, Duration: 30 * time.Minute, Interval: 15 * time.Minute,
-		Now: from, StaleAfter: time.Hour, Policy: TreatAsBusy,
+		Now: from, StaleAfter: time.Hour, Policy: busy.TreatAsBusy,
 	}
 	zones := []string{"Europe/Berlin", "America/New_York", "Asia/Kathmandu", "UTC"}
 	for _, hosts := range []int{1, 50} {

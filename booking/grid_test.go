@@ -59,7 +59,7 @@ func gridStarts(a busy.Agenda, q Query) []time.Time {
 	}
 	for _, c := range a.Calendars {
 		known := !c.AsOf.IsZero() && c.Problems == 0 && c.Connected == busy.ConnectionActive && q.Now.Sub(c.AsOf) <= q.StaleAfter
-		if !known && q.Policy != ServeStale {
+		if !known && q.Policy != busy.ServeStale {
 			return nil
 		}
 	}
@@ -198,7 +198,7 @@ func drawScenario(t *rapid.T) scenario {
 	}
 	q := Query{
 		Duration: minutes(1, 300, "duration"), Interval: minutes(1, 120, "interval"), StaleAfter: time.Hour,
-		Policy: rapid.SampledFrom([]Policy{TreatAsBusy, ServeStale}).Draw(t, "policy"),
+		Policy: rapid.SampledFrom([]busy.Policy{busy.TreatAsBusy, busy.ServeStale}).Draw(t, "policy"),
 	}
 	q.Span.Start = at.Add(-minutes(0, 36*60, "before"))
 	q.Span.End = at.Add(minutes(1, 36*60, "after"))

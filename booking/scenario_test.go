@@ -89,7 +89,7 @@ func (s scenario) name(id busy.ResourceID) string {
 }
 
 func parseScenario(text string) (scenario, error) {
-	s := scenario{query: Query{Interval: 15 * time.Minute, StaleAfter: 30 * time.Minute, Policy: TreatAsBusy}}
+	s := scenario{query: Query{Interval: 15 * time.Minute, StaleAfter: 30 * time.Minute, Policy: busy.TreatAsBusy}}
 	given, expected, _ := strings.Cut(text, "\n---\n")
 	for n, line := range strings.Split(given, "\n") {
 		words := strings.Fields(line)
@@ -135,7 +135,7 @@ func (s *scenario) read(words []string) (err error) {
 	case "stale_after":
 		q.StaleAfter, err = time.ParseDuration(args[0])
 	case "stale":
-		q.Policy = Policy(args[0])
+		q.Policy = busy.Policy(args[0])
 	case "resource":
 		return s.readResource(args)
 	case "calendar":

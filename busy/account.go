@@ -20,6 +20,8 @@ type Resource struct {
 	// without a zone of their own are read in it.
 	Zone  string
 	Hours Hours
+	// Overrides are the dates on which the hours are others, by First.
+	Overrides []Override
 }
 
 // Scope is what an API key may do.
@@ -29,11 +31,12 @@ type Scope string
 const (
 	ScopeRead  Scope = "read"  // ask for busy time, availability and the tenant's records
 	ScopeSync  Scope = "sync"  // ask for a resync
+	ScopeBook  Scope = "book"  // hold, book, reschedule and cancel; includes read
 	ScopeAdmin Scope = "admin" // change calendars and connections; includes the others
 )
 
 // Scopes lists every scope, widest last.
-func Scopes() []Scope { return []Scope{ScopeRead, ScopeSync, ScopeAdmin} }
+func Scopes() []Scope { return []Scope{ScopeRead, ScopeSync, ScopeBook, ScopeAdmin} }
 
 // APIKey is a bearer token of a tenant, without its secret.
 type APIKey struct {
@@ -48,7 +51,7 @@ type APIKey struct {
 // Allows reports whether the key has the scope.
 func (k APIKey) Allows(s Scope) bool {
 	for _, have := range k.Scopes {
-		if have == s || have == ScopeAdmin {
+		if have == s || have == ScopeAdmin || have == ScopeBook && s == ScopeRead {
 			return true
 		}
 	}

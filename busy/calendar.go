@@ -47,6 +47,9 @@ type Calendar struct {
 	Name       string // what the owner calls it; sealed at rest
 	Zone       string // the provider's; empty: the resource's applies
 	Selected   bool   // blocks its resource's time
+	// IgnoreTentative and IgnoreAllDay: events of this calendar that are only
+	// tentative, or last all day, do not block.
+	IgnoreTentative, IgnoreAllDay bool
 
 	Connected ConnectionState
 	Freshness
@@ -146,4 +149,10 @@ type Agenda struct {
 	Resource  Resource
 	Calendars []Calendar // the selected ones
 	Blocks    []Block    // overlapping the span, by Start; not merged, not clipped
+	// Claims are the live bookings of the resource whose time, with its buffers,
+	// overlaps the span or the eight days before or after it: a week's limit is
+	// counted over whole weeks. By Span.Start.
+	Claims []Claim
+	// Version is the agenda's version; see [AgendaVersion].
+	Version int64
 }

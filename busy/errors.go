@@ -21,6 +21,11 @@ var (
 	ErrNotDue = errors.New("not due")
 	// ErrBudget: expanding a series took more steps than allowed.
 	ErrBudget = errors.New("the recurrence rule takes too many steps")
+	// ErrChanged: what a [Proposal] was decided on has changed meanwhile; nothing
+	// was written.
+	ErrChanged = errors.New("changed meanwhile")
+	// ErrTaken: the database refuses a booking that overlaps another one.
+	ErrTaken = errors.New("taken")
 	// ErrRule: a recurrence line cannot be understood.
 	ErrRule = errors.New("the recurrence rule cannot be understood")
 )

@@ -18,6 +18,13 @@ type (
 	ConnectionID = ID[Connection]
 	CalendarID   = ID[Calendar]
 	KeyID        = ID[APIKey]
+	ServiceID    = ID[Service]
+	OverrideID   = ID[Override]
+	BookingID    = ID[Booking]
+	SessionID    = ID[Claim]
+	ConflictID   = ID[Conflict]
+	MessageID    = ID[Message]
+	EndpointID   = ID[Endpoint]
 )
 
 // NewID draws an id from random, which is crypto/rand.Reader outside of tests.

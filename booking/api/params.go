@@ -11,7 +11,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/busyd/busyd/booking"
 	"github.com/busyd/busyd/busy"
 )
 
@@ -223,12 +222,12 @@ func format(d time.Duration) string {
 	return strconv.Itoa(int(d/time.Minute)) + "m"
 }
 
-func (p *params) policy() booking.Policy {
+func (p *params) policy() busy.Policy {
 	if !p.values.Has(staleParam.name) {
-		return booking.TreatAsBusy
+		return busy.TreatAsBusy
 	}
-	policy := booking.Policy(p.values.Get(staleParam.name))
-	if !slices.Contains(booking.Policies(), policy) {
+	policy := busy.Policy(p.values.Get(staleParam.name))
+	if !slices.Contains(busy.Policies(), policy) {
 		p.reject(staleParam.name, "must be treat_as_busy, reject or serve_stale")
 	}
 	return policy

@@ -20,6 +20,10 @@ type resourceView struct {
 	Hours busy.Hours      `json:"hours"`
 }
 
+func resourceViewOf(r busy.Resource) resourceView {
+	return resourceView{ID: r.ID, Name: r.Name, Zone: r.Zone, Hours: r.Hours}
+}
+
 func newResourceCreateCommand(a *app) *cobra.Command {
 	var tenant, zone, hours string
 	c := &cobra.Command{
@@ -42,7 +46,7 @@ func newResourceCreateCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.show(cmd, resourceView(r), func(w io.Writer) { say(w, "Created resource %s (%s).", r.Name, r.ID) })
+				return a.show(cmd, resourceViewOf(r), func(w io.Writer) { say(w, "Created resource %s (%s).", r.Name, r.ID) })
 			})
 		},
 	}
@@ -67,7 +71,7 @@ func newResourceListCommand(a *app) *cobra.Command {
 				}
 				views, rows := []resourceView{}, [][]string{}
 				for _, r := range all {
-					views = append(views, resourceView(r))
+					views = append(views, resourceViewOf(r))
 					rows = append(rows, []string{r.ID.String(), r.Name, r.Zone, r.Hours.String()})
 				}
 				return a.show(cmd, views, func(w io.Writer) { table(w, "id,name,timezone,hours", rows) })
