@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -31,8 +32,9 @@ func (s *Store) Agendas(ctx context.Context, tenant busy.TenantID, resources []b
 	batch.Queue(`begin isolation level repeatable read read only`)
 	batch.Queue(setTenant, tenant.String())
 	batch.Queue(agendaResources, arg(tenant), ids).Query(func(rows pgx.Rows) error { return readResources(rows, agendas) })
-	batch.Queue(agendaBlocks, arg(tenant), ids, span.Start.Add(-busy.MaxBlock), span.Start, span.End).
-		Query(func(rows pgx.Rows) error { return readBlocks(rows, agendas) })
+	first, last := weeksOf(span)
+	batch.Queue(agendaWeeks, arg(tenant), ids, first, last).
+		Query(func(rows pgx.Rows) error { return readBlocks(rows, agendas, span) })
 	batch.Queue(`commit`)
 	if err := s.app.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, failed("read the agendas", err)
@@ -49,16 +51,14 @@ const (
 			on c.tenant_id = $1 and c.resource_id = w.id and c.selected
 		order by w.n, c.id`
 
-	// One descent of the index a resource, bounded from both sides, and nothing
-	// read but the index.
-	agendaBlocks = `
-		select w.n, b.starts_at, b.ends_at, b.all_day, b.state
+	// One descent of the index a resource, bounded from both sides.
+	agendaWeeks = `
+		select w.n, b.starts, b.ends, b.all_day, b.states
 		from unnest($2::uuid[]) with ordinality as w (id, n)
 		cross join lateral (
-			select b.starts_at, b.ends_at, b.all_day, b.state from blocks b
-			where b.tenant_id = $1 and b.resource_id = w.id
-				and b.starts_at >= $3 and b.starts_at < $5 and b.ends_at > $4
-			order by b.starts_at
+			select b.starts, b.ends, b.all_day, b.states from weeks b
+			where b.tenant_id = $1 and b.resource_id = w.id and b.week between $3 and $4
+			order by b.week
 		) b`
 )
 
@@ -98,24 +98,31 @@ func readResources(rows pgx.Rows, agendas []busy.Agenda) error {
 	return rows.Err()
 }
 
-// readBlocks decodes the binary form of the rows itself: there are thousands.
-func readBlocks(rows pgx.Rows, agendas []busy.Agenda) error {
+// readBlocks takes those blocks out of weeks that overlap the span.
+func readBlocks(rows pgx.Rows, agendas []busy.Agenda, span busy.Span) error {
+	from, to := span.Start.UnixMicro(), span.End.UnixMicro()
 	for rows.Next() {
 		raw := rows.RawValues()
-		if len(raw[0]) != 8 || len(raw[3]) != 1 || len(raw[4]) != 2 {
+		if len(raw[0]) != 8 {
 			return errForm
 		}
 		n := binary.BigEndian.Uint64(raw[0])
-		start, errStart := decodeTime(raw[1])
-		end, errEnd := decodeTime(raw[2])
-		if errStart != nil || errEnd != nil {
-			return errForm
-		}
 		if n < 1 || n > uint64(len(agendas)) {
 			return errOrdinal
 		}
+		of, err := readEntries(raw[1:])
+		if err != nil {
+			return err
+		}
 		a := &agendas[n-1]
-		a.Blocks = append(a.Blocks, busy.Block{Start: start, End: end, AllDay: raw[3][0] != 0, State: busy.State(raw[4][1])})
+		a.Blocks = slices.Grow(a.Blocks, of.n)
+		for i := range of.n {
+			if start, end := of.start(i), of.end(i); start < to && end > from {
+				a.Blocks = append(a.Blocks, busy.Block{
+					Start: time.UnixMicro(start).UTC(), End: time.UnixMicro(end).UTC(), AllDay: of.allDay(i), State: of.state(i),
+				})
+			}
+		}
 	}
 	for i := range agendas {
 		byStart := func(a, b busy.Block) int { return a.Start.Compare(b.Start) }

@@ -51,7 +51,7 @@ func (s *Store) Apply(ctx context.Context, l busy.Lease, p busy.Page, expand bus
 func (a *application) write(ctx context.Context) (busy.Tally, error) {
 	blocks := a.compareBlocks()
 	next := a.mirror.advance(a.page, blocks.changed(), a.mirror.problems+a.newProblems())
-	tally := busy.Tally{Events: a.changedEvents(), Blocks: blocks.count(), Problems: next.problems}
+	tally := busy.Tally{Events: a.changedEvents(), Blocks: blocks.count, Problems: next.problems}
 	events := a.eventWrites()
 	if !blocks.changed() && !events.changed() && next.equal(a.mirror) {
 		return tally, nil

@@ -165,7 +165,7 @@ func (tx *Tx) deselect(ctx context.Context, id busy.CalendarID) error {
 			expanded_zone = '', outcome = '', failures = 0, suspicions = 0, problems = 0
 		where tenant_id = $1 and id = $2`, arg(tx.Tenant), arg(id))
 	batch.Queue(`
-		delete from blocks b using calendars c
+		delete from weeks b using calendars c
 		where c.tenant_id = $1 and c.id = $2
 			and b.tenant_id = $1 and b.resource_id = c.resource_id and b.calendar_id = c.id`, arg(tx.Tenant), arg(id))
 	batch.Queue(`delete from events where tenant_id = $1 and calendar_id = $2`, arg(tx.Tenant), arg(id))

@@ -192,7 +192,7 @@ func (s *Store) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.Co
 		batch.Queue(`delete from watches where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id))
 		batch.Queue(`delete from consents where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id))
 		batch.Queue(`
-			delete from blocks b using calendars c
+			delete from weeks b using calendars c
 			where c.tenant_id = $1 and c.connection_id = $2
 				and b.tenant_id = $1 and b.resource_id = c.resource_id and b.calendar_id = c.id`, arg(tenant), arg(id))
 		batch.Queue(`

@@ -29,7 +29,7 @@ func (e Erasure) Clean() bool {
 // tenantTables are all that hold a tenant's rows, those that refer before those
 // that are referred to. The proof does not rely on it.
 func tenantTables() []string {
-	return []string{"blocks", "events", "farewells", "watches", "consents", "calendars", "connections", "resources", "api_keys", "tenant_keys"}
+	return []string{"weeks", "events", "farewells", "watches", "consents", "calendars", "connections", "resources", "api_keys", "tenant_keys"}
 }
 
 // DeleteTenant erases a tenant for good. It destroys the data key first, in a

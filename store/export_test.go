@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,8 +15,8 @@ import (
 var OpenTuned = open
 
 const (
-	AgendaBlocks = agendaBlocks
-	ClaimQuery   = claimQuery
+	AgendaWeeks = agendaWeeks
+	ClaimQuery  = claimQuery
 )
 
 func TenantTables() []string { return tenantTables() }
@@ -22,25 +24,43 @@ func TenantTables() []string { return tenantTables() }
 // Pool is the application's.
 func Pool(s *Store) *pgxpool.Pool { return s.app }
 
-// FetchBlocks sends a query for rows as AgendaBlocks returns them, on a connection
-// of any role, and reads them as Agendas does. With a tenant it does so behind the
-// door.
-func FetchBlocks(ctx context.Context, on interface {
-	SendBatch(context.Context, *pgx.Batch) pgx.BatchResults
-}, tenant *busy.TenantID, resources int, query string, args ...any,
+// FetchWeeks sends a query for rows as AgendaWeeks returns them behind the tenant's
+// door, and reads them as Agendas does.
+func FetchWeeks(ctx context.Context, s *Store, tenant busy.TenantID, resources int, span busy.Span, query string, args ...any,
 ) ([]busy.Agenda, error) {
 	agendas := make([]busy.Agenda, resources)
 	batch := &pgx.Batch{}
-	if tenant != nil {
-		batch.Queue(`begin isolation level repeatable read read only`)
-		batch.Queue(setTenant, tenant.String())
-	}
-	batch.Queue(query, args...).Query(func(rows pgx.Rows) error { return readBlocks(rows, agendas) })
-	if tenant != nil {
-		batch.Queue(`commit`)
-	}
-	return agendas, on.SendBatch(ctx, batch).Close()
+	batch.Queue(`begin isolation level repeatable read read only`)
+	batch.Queue(setTenant, tenant.String())
+	batch.Queue(query, args...).Query(func(rows pgx.Rows) error { return readBlocks(rows, agendas, span) })
+	batch.Queue(`commit`)
+	return agendas, s.app.SendBatch(ctx, batch).Close()
 }
+
+// FetchRows sends a query for rows of an ordinal, start, end, all-day and state,
+// one a block, and reads them into agendas.
+func FetchRows(ctx context.Context, s *Store, resources int, query string, args ...any) ([]busy.Agenda, error) {
+	agendas := make([]busy.Agenda, resources)
+	rows, err := s.app.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		raw := rows.RawValues()
+		start, errStart := decodeTime(raw[1])
+		end, errEnd := decodeTime(raw[2])
+		if errStart != nil || errEnd != nil {
+			return nil, errForm
+		}
+		a := &agendas[binary.BigEndian.Uint64(raw[0])-1]
+		a.Blocks = append(a.Blocks, busy.Block{Start: start, End: end, AllDay: raw[3][0] != 0, State: busy.State(raw[4][1])})
+	}
+	return agendas, rows.Err()
+}
+
+// WeeksOf are the bounds of AgendaWeeks.
+func WeeksOf(span busy.Span) (first, last time.Time) { return weeksOf(span) }
 
 // SignToken adds its check to the body of a token.
 func SignToken(body string) string { return body + "_" + checkDigits(body) }

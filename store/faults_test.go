@@ -266,7 +266,7 @@ func TestCheckFinds(t *testing.T) {
 	if got := failing(owner); !got["login"] || len(got) != 1 {
 		t.Fatalf("findings %v for a superuser's login", got)
 	}
-	_, err = env.Owner(t).Exec(ctx, `alter table blocks no force row level security; delete from goose_db_version where version_id = (select max(version_id) from goose_db_version)`)
+	_, err = env.Owner(t).Exec(ctx, `alter table weeks no force row level security; delete from goose_db_version where version_id = (select max(version_id) from goose_db_version)`)
 	must(t, err)
 	if got := failing(env.Store); !got["row-level security"] || !got["migrations"] || len(got) != 2 {
 		t.Fatalf("findings %v", got)

@@ -123,7 +123,7 @@ func TestAgendasAreOfOneMoment(t *testing.T) {
 	conn, watcher := r.Owner(t), r.Owner(t)
 	tx, err := conn.Begin(ctx)
 	must(t, err)
-	_, err = tx.Exec(ctx, `lock table blocks in access exclusive mode`)
+	_, err = tx.Exec(ctx, `lock table weeks in access exclusive mode`)
 	must(t, err)
 	type answer struct {
 		agendas []busy.Agenda
@@ -137,7 +137,7 @@ func TestAgendasAreOfOneMoment(t *testing.T) {
 	awaitLock(t, watcher)
 	_, err = tx.Exec(ctx, `update calendars set selected = false, due_at = null`)
 	must(t, err)
-	_, err = tx.Exec(ctx, `delete from blocks`)
+	_, err = tx.Exec(ctx, `delete from weeks`)
 	must(t, err)
 	must(t, tx.Commit(ctx))
 	got := <-done
