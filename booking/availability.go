@@ -28,7 +28,8 @@ type Query struct {
 // Slot is a time at which Resources, in the order of the question, can be met.
 type Slot struct {
 	busy.Span
-	Resources []int // indexes into Answer.Standings, rising
+	Resources []int // indexes into the Standings, rising
+	Seats     int   // the most that one meeting then still has
 }
 
 // Answer has the slots by Start, and how every resource stands, in the order of
@@ -88,7 +89,7 @@ func Availability(agendas []busy.Agenda, q Query) (Answer, error) {
 		if err != nil {
 			return Answer{}, err
 		}
-		periods := Periods(a.Resource.Hours, zone, s.Known)
+		periods := WorkingPeriods(a.Resource.Hours, zone, s.Known)
 		starts[i] = q.starts(periods, free(a, periods, s.Known))
 		if offers += len(starts[i]); q.MaxOffers > 0 && offers > q.MaxOffers {
 			return Answer{}, ErrTooMany
@@ -113,7 +114,7 @@ func Free(a busy.Agenda, s Standing) ([]busy.Span, error) {
 	if err != nil {
 		return nil, err
 	}
-	return free(a, Periods(a.Resource.Hours, zone, s.Known), s.Known), nil
+	return free(a, WorkingPeriods(a.Resource.Hours, zone, s.Known), s.Known), nil
 }
 
 func free(a busy.Agenda, periods []busy.Span, known busy.Span) []busy.Span {

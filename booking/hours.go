@@ -8,12 +8,12 @@ import (
 	"github.com/busyd/busyd/busy"
 )
 
-// Periods returns the working hours that touch the span, one period for each
+// WorkingPeriods returns the working hours that touch the span, one period for each
 // range of each date, by Start and not clipped. They are laid out date by date
 // on the clock of the zone, so that a period can be an hour longer or shorter
 // where the clocks change. A date that the zone skipped has none. Periods may
 // touch, and overlap where a range of one date ends in the next.
-func Periods(hours busy.Hours, zone *time.Location, span busy.Span) []busy.Span {
+func WorkingPeriods(hours busy.Hours, zone *time.Location, span busy.Span) []busy.Span {
 	var periods []busy.Span
 	if span.Empty() {
 		return nil

@@ -59,7 +59,7 @@ func (f frame) y(minute int) int {
 }
 
 func draw(a busy.Agenda, s sheet, free []busy.Span) picture {
-	periods := booking.Periods(a.Resource.Hours, s.zone, s.span)
+	periods := booking.WorkingPeriods(a.Resource.Hours, s.zone, s.span)
 	f := s.frame(periods, a.Blocks)
 	p := picture{Height: f.y(f.to)}
 	for m := f.from; m <= f.to; m += 60 {
