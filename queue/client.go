@@ -33,6 +33,11 @@ func NewClient(r Redis, now func() time.Time) *Client {
 // queued already stays where it is. An error says that some tasks were not
 // queued: the caller may go on, for the sweep finds their calendars in Postgres.
 func (c *Client) Enqueue(ctx context.Context, tasks []busy.Task) error {
+	return putAll(ctx, c, tasks, encode)
+}
+
+// putAll enqueues tasks as encode writes them.
+func putAll[T any](ctx context.Context, c *Client, tasks []T, encode func(T, time.Time) (*asynq.Task, []asynq.Option, error)) error {
 	// An asynq client announces each queue once in its life, which a flushed
 	// Redis forgets; so it gets a short one. It is a struct around the pool.
 	client := asynq.NewClientFromRedisClient(c.redis)
@@ -41,8 +46,13 @@ func (c *Client) Enqueue(ctx context.Context, tasks []busy.Task) error {
 	for first := range workers {
 		group.Go(func() error {
 			for i := first; i < len(tasks); i += workers {
-				if err := c.enqueue(ctx, client, tasks[i]); err != nil {
+				task, options, err := encode(tasks[i], c.now())
+				if err != nil {
 					return err
+				}
+				_, err = client.EnqueueContext(ctx, task, options...)
+				if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+					return fmt.Errorf("enqueue a task: %w", err)
 				}
 			}
 			return nil
@@ -58,18 +68,6 @@ const hinted = 100
 // them now, and leaves the rest to the sweep, which lets each tenant have a share.
 func (c *Client) Hint(ctx context.Context, tasks []busy.Task) error {
 	return c.Enqueue(ctx, tasks[:min(len(tasks), hinted)])
-}
-
-func (c *Client) enqueue(ctx context.Context, client *asynq.Client, t busy.Task) error {
-	task, options, err := encode(t, c.now())
-	if err != nil {
-		return err
-	}
-	_, err = client.EnqueueContext(ctx, task, options...)
-	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-		return fmt.Errorf("enqueue a task: %w", err)
-	}
-	return nil
 }
 
 // Depth is the state of one queue.
@@ -89,20 +87,28 @@ func (c *Client) Depths(context.Context) (map[busy.Urgency]Depth, error) {
 	}
 	depths := map[busy.Urgency]Depth{}
 	for name := range weights {
-		if !slices.Contains(known, name) {
-			depths[busy.Urgency(name)] = Depth{}
-			continue
-		}
-		info, err := c.inspector.GetQueueInfo(name)
+		depth, err := c.depth(name, known)
 		if err != nil {
-			return nil, fmt.Errorf("look at the queues: %w", err)
+			return nil, err
 		}
-		depths[busy.Urgency(name)] = Depth{
-			Pending: info.Pending + info.Scheduled + info.Retry,
-			Active:  info.Active, Failed: info.Archived, Latency: info.Latency,
-		}
+		depths[busy.Urgency(name)] = depth
 	}
 	return depths, nil
+}
+
+// depth is the state of the queue, if it is one of those that are known.
+func (c *Client) depth(name string, known []string) (Depth, error) {
+	if !slices.Contains(known, name) {
+		return Depth{}, nil
+	}
+	info, err := c.inspector.GetQueueInfo(name)
+	if err != nil {
+		return Depth{}, fmt.Errorf("look at the queues: %w", err)
+	}
+	return Depth{
+		Pending: info.Pending + info.Scheduled + info.Retry,
+		Active:  info.Active, Failed: info.Archived, Latency: info.Latency,
+	}, nil
 }
 
 const (
@@ -119,13 +125,20 @@ func (c *Client) Room(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	return c.room(string(busy.UrgencyRoutine), pending)
+}
+
+// room is what the workers of a queue bear, less what is pending.
+func (c *Client) room(queue string, pending int) (int, error) {
 	servers, err := c.inspector.Servers()
 	if err != nil {
 		return 0, fmt.Errorf("count the workers: %w", err)
 	}
 	workers := 0
 	for _, s := range servers {
-		workers += s.Concurrency
+		if s.Queues[queue] > 0 {
+			workers += s.Concurrency
+		}
 	}
 	return max(workers, fewestWorkers)*perWorker - pending, nil
 }

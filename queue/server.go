@@ -31,16 +31,26 @@ type ServerConfig struct {
 type Server struct {
 	redis  Redis
 	config ServerConfig
-	handle Handler
+	queues map[string]int // and how often each is asked first
+	read   func(t *asynq.Task, queue string) (work, error)
 	// running counts handlers that have not returned: asynq abandons those that
 	// do not return in time.
 	running sync.WaitGroup
 	away    atomic.Bool // Redis does not answer
 }
 
-// NewServer returns a server that uses the pool.
+// work is what a task asks for.
+type work struct {
+	kind, id string // of what it is about, for the log
+	do       func(context.Context) error
+}
+
+// NewServer returns a server for the calendars' tasks.
 func NewServer(r Redis, c ServerConfig, handle Handler) *Server {
-	return &Server{redis: r, config: c, handle: handle}
+	return &Server{redis: r, config: c, queues: weights, read: func(t *asynq.Task, queue string) (work, error) {
+		task, err := decode(t.Type(), t.Payload(), queue)
+		return work{"calendar", task.Calendar.String(), func(ctx context.Context) error { return handle(ctx, task) }}, err
+	}}
 }
 
 // cancelled is how long a handler has to return after its context is cancelled.
@@ -51,7 +61,7 @@ const cancelled = 2 * time.Second
 func (s *Server) Run(ctx context.Context) error {
 	server := asynq.NewServerFromRedisClient(s.redis, asynq.Config{
 		Concurrency:       s.config.Concurrency,
-		Queues:            weights,
+		Queues:            s.queues,
 		TaskCheckInterval: 200 * time.Millisecond,
 		ShutdownTimeout:   s.config.Drain,
 		// Only a task whose worker died is retried: let it be now.
@@ -89,27 +99,27 @@ func (s *Server) await() error {
 func (s *Server) process(ctx context.Context, t *asynq.Task) error {
 	s.running.Add(1)
 	defer s.running.Done()
-	urgency, _ := asynq.GetQueueName(ctx)
-	task, err := decode(t.Type(), t.Payload(), urgency)
+	queue, _ := asynq.GetQueueName(ctx)
+	task, err := s.read(t, queue)
 	if err != nil {
-		s.config.Log.Warn("dropped a task", "reason", err.Error(), "queue", urgency)
+		s.config.Log.Warn("dropped a task", "reason", err.Error(), "queue", queue)
 		return asynq.RevokeTask
 	}
-	if err := s.run(ctx, task); err != nil {
-		s.config.Log.Error("a run ended without a record", "calendar", task.Calendar.String(), "error", err.Error())
+	if err := run(ctx, task); err != nil {
+		s.config.Log.Error("a run ended without a record", task.kind, task.id, "error", err.Error())
 		return asynq.RevokeTask
 	}
 	return nil
 }
 
-func (s *Server) run(ctx context.Context, t busy.Task) (err error) {
+func run(ctx context.Context, w work) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			// The value of a panic may hold anything; its type and place do not.
 			err = fmt.Errorf("panic of type %T at:\n%s", r, debug.Stack())
 		}
 	}()
-	return s.handle(ctx, t)
+	return w.do(ctx)
 }
 
 // observeHealth logs when Redis goes away and comes back, once each.

@@ -5,32 +5,25 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
-
-	"github.com/busyd/busyd/busy"
 )
 
-// Due is where the sweep finds calendars to sync.
-type Due interface {
-	// ClaimDue returns up to limit tasks of calendars that are due at now, and
-	// puts each off by again. Two callers never get the same calendar.
-	ClaimDue(ctx context.Context, now time.Time, limit int, again time.Duration) ([]busy.Task, error)
-}
-
-// Queue is where it puts them. [Client] is one.
-type Queue interface {
-	Enqueue(ctx context.Context, tasks []busy.Task) error
+// Queue is where the sweep puts tasks. [Client] is one for calendars.
+type Queue[T any] interface {
+	Enqueue(ctx context.Context, tasks []T) error
 	// Room is how many tasks there is room for. Who goes first is decided in
 	// Postgres, so the order of a long queue would be an old decision.
 	Room(ctx context.Context) (int, error)
 }
 
-// Sweep moves due calendars from Postgres into the queues. Any number may run.
-type Sweep struct {
-	Due   Due
-	Queue Queue
+// Sweep moves what is due from Postgres into the queues. Any number may run.
+type Sweep[T any] struct {
+	// Claim returns up to limit tasks of what is due at now, and puts each off by
+	// again. Two callers never get the same.
+	Claim func(ctx context.Context, now time.Time, limit int, again time.Duration) ([]T, error)
+	Queue Queue[T]
 	// Interval between two looks, with a quarter of jitter either way.
 	Interval time.Duration
-	// Batch is how many calendars are claimed at once.
+	// Batch is how many tasks are claimed at once.
 	Batch  int
 	Now    func() time.Time
 	Random func() float64 // in [0, 1)
@@ -49,7 +42,7 @@ const refills = 8
 const longestPause = 5 * time.Second
 
 // Run sweeps until ctx is done. It never gives up.
-func (s *Sweep) Run(ctx context.Context) {
+func (s *Sweep[T]) Run(ctx context.Context) {
 	pause, away := s.Interval, false
 	for {
 		full, err := s.drain(ctx)
@@ -82,7 +75,7 @@ func (s *Sweep) Run(ctx context.Context) {
 
 // drain moves batches until nothing is due or the queues are full. Redis is asked
 // first, so that nothing is claimed while it is away.
-func (s *Sweep) drain(ctx context.Context) (full bool, err error) {
+func (s *Sweep[T]) drain(ctx context.Context) (full bool, err error) {
 	for {
 		room, err := s.Queue.Room(ctx)
 		if err != nil {
@@ -92,9 +85,9 @@ func (s *Sweep) drain(ctx context.Context) (full bool, err error) {
 		if limit <= 0 {
 			return true, nil
 		}
-		tasks, err := s.Due.ClaimDue(ctx, s.Now(), limit, Again)
+		tasks, err := s.Claim(ctx, s.Now(), limit, Again)
 		if err != nil {
-			return false, fmt.Errorf("claim due calendars: %w", err)
+			return false, fmt.Errorf("claim what is due: %w", err)
 		}
 		if err := s.Queue.Enqueue(ctx, tasks); err != nil {
 			return false, err

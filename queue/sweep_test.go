@@ -111,9 +111,9 @@ func (q *line) set(waiting int, fail error) {
 	q.waiting, q.fail = waiting, fail
 }
 
-func sweep(due queue.Due, q queue.Queue, l *logs) *queue.Sweep {
-	return &queue.Sweep{
-		Due: due, Queue: q, Interval: time.Second, Batch: 100,
+func sweep(due *ledger, q queue.Queue[busy.Task], l *logs) *queue.Sweep[busy.Task] {
+	return &queue.Sweep[busy.Task]{
+		Claim: due.ClaimDue, Queue: q, Interval: time.Second, Batch: 100,
 		Now: time.Now, Random: func() float64 { return 0.5 }, Log: l.logger(),
 	}
 }

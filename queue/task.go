@@ -1,7 +1,7 @@
-// Package queue carries hints through Redis: which calendars to sync now. It is
-// not a record of anything. Postgres knows what is due; a task that is lost, run
-// twice or run late costs time and nothing else, so Redis may be flushed at any
-// moment. Tasks carry ids only.
+// Package queue carries hints through Redis: which calendars to sync now, and to
+// which endpoints to send. It is not a record of anything. Postgres knows what is
+// due; a task that is lost, run twice or run late costs time and nothing else, so
+// Redis may be flushed at any moment. Tasks carry ids only.
 package queue
 
 import (
@@ -42,9 +42,14 @@ type payload struct {
 	Epoch    int64           `json:"epoch"`
 }
 
-// encode makes the asynq task. Its id lets one calendar be queued once an epoch;
-// the number of the Again interval is part of it, because asynq refuses an id for
-// ever behind a twin that a dead worker left behind.
+// taskID lets one calendar or endpoint be queued once an epoch; the number of the
+// Again interval is part of it, because asynq refuses an id for ever behind a twin
+// that a dead worker left behind.
+func taskID(of string, epoch int64, now time.Time) string {
+	return fmt.Sprintf("%s:%d:%d", of, epoch, now.UnixNano()/int64(Again))
+}
+
+// encode makes the asynq task.
 func encode(t busy.Task, now time.Time) (*asynq.Task, []asynq.Option, error) {
 	if _, known := weights[string(t.Urgency)]; !known {
 		return nil, nil, fmt.Errorf("no queue for urgency %q", t.Urgency)
@@ -53,10 +58,9 @@ func encode(t busy.Task, now time.Time) (*asynq.Task, []asynq.Option, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode a task: %w", err)
 	}
-	interval := now.UnixNano() / int64(Again)
 	return asynq.NewTask(typeSync, body), []asynq.Option{
 		asynq.Queue(string(t.Urgency)),
-		asynq.TaskID(fmt.Sprintf("%s:%d:%d", t.Calendar, t.Epoch, interval)),
+		asynq.TaskID(taskID(t.Calendar.String(), t.Epoch, now)),
 		asynq.MaxRetry(1), // for the tasks of a worker that died; see Server
 		asynq.Timeout(runTimeout),
 		asynq.Retention(0),
@@ -66,20 +70,22 @@ func encode(t busy.Task, now time.Time) (*asynq.Task, []asynq.Option, error) {
 var errPayload = errors.New("the task is of an unknown form")
 
 func decode(kind string, body []byte, urgency string) (busy.Task, error) {
-	if kind != typeSync {
-		return busy.Task{}, errPayload
-	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
 	var p payload
-	if err := decoder.Decode(&p); err != nil {
-		return busy.Task{}, errPayload
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return busy.Task{}, errPayload
-	}
-	if p.Tenant.IsZero() || p.Calendar.IsZero() {
+	if kind != typeSync || decodeStrictly(body, &p) != nil || p.Tenant.IsZero() || p.Calendar.IsZero() {
 		return busy.Task{}, errPayload
 	}
 	return busy.Task{Tenant: p.Tenant, Calendar: p.Calendar, Epoch: p.Epoch, Urgency: busy.Urgency(urgency)}, nil
+}
+
+// decodeStrictly reads a payload, one object with the fields that it should have.
+func decodeStrictly(body []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return errPayload
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errPayload
+	}
+	return nil
 }

@@ -193,8 +193,8 @@ func (d *daemon) callback(kind busy.Kind) string {
 }
 
 func (d *daemon) sweep(ctx context.Context) error {
-	sweep := &queue.Sweep{
-		Due: d.store, Queue: d.queue, Interval: d.config.Sweep.Interval,
+	sweep := &queue.Sweep[busy.Task]{
+		Claim: d.store.ClaimDue, Queue: d.queue, Interval: d.config.Sweep.Interval,
 		Batch: queue.Batch,
 		Now:   time.Now, Random: rand.Float64, Log: d.log,
 	}

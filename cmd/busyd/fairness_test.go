@@ -181,8 +181,8 @@ func (w *town) live(of busy.TenantID, readings int) (lags []time.Duration) {
 	defer parts.Wait()
 	defer cancel()
 	parts.Go(func() {
-		sweep := queue.Sweep{
-			Due: w.store, Queue: queue.NewClient(w.redis, time.Now), Interval: time.Second, Batch: queue.Batch,
+		sweep := queue.Sweep[busy.Task]{
+			Claim: w.store.ClaimDue, Queue: queue.NewClient(w.redis, time.Now), Interval: time.Second, Batch: queue.Batch,
 			Now: time.Now, Random: rand.Float64, Log: silent,
 		}
 		sweep.Run(ctx)
