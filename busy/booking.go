@@ -59,6 +59,16 @@ type Details struct {
 	Fields    map[string]string `json:"fields,omitempty"`
 }
 
+// BookingFilter says which bookings to list. What is zero does not narrow.
+type BookingFilter struct {
+	Resource ResourceID
+	Service  ServiceID
+	Span     Span // with which the meeting overlaps
+	States   []BookingState
+	After    BookingID // of the last one that is known: the list goes on behind it
+	Limit    int       // the most that are listed; 0: all
+}
+
 // Claim is the time of one resource that a live booking takes.
 type Claim struct {
 	Booking   BookingID

@@ -26,6 +26,10 @@ var (
 	ErrChanged = errors.New("changed meanwhile")
 	// ErrTaken: the database refuses a booking that overlaps another one.
 	ErrTaken = errors.New("taken")
+	// ErrInFlight: another attempt of the request is under way; see [Once].
+	ErrInFlight = errors.New("another attempt is under way")
+	// ErrOtherRequest: the key was sent with another request before.
+	ErrOtherRequest = errors.New("the key belongs to another request")
 	// ErrRule: a recurrence line cannot be understood.
 	ErrRule = errors.New("the recurrence rule cannot be understood")
 )
