@@ -14,30 +14,6 @@ const (
 	Feed     Kind = "feed"
 )
 
-// ConnectionState is where a connection is in its life.
-type ConnectionState string
-
-// The states of a connection.
-const (
-	ConnectionActive         ConnectionState = "active"
-	ConnectionNeedsReconnect ConnectionState = "needs_reconnect" // the provider refuses the credential
-	ConnectionAwaitingAdmin  ConnectionState = "awaiting_admin"  // the owner's organisation must consent
-	ConnectionPaused         ConnectionState = "paused"          // an operator must act
-	ConnectionDisconnected   ConnectionState = "disconnected"    // final: the secret is destroyed
-)
-
-// Connection is a customer's account at a provider. Its credential is not here:
-// it leaves the store only in a [Work].
-type Connection struct {
-	ID        ConnectionID
-	Resource  ResourceID
-	Kind      Kind
-	State     ConnectionState
-	Reason    string // a stable code for why the state is not active; may be empty
-	CreatedAt time.Time
-	ChangedAt time.Time // of State
-}
-
 // Calendar is one calendar of a connection.
 type Calendar struct {
 	ID         CalendarID
@@ -131,7 +107,7 @@ func (c Calendar) StateFor(span Span, now time.Time, staleAfter time.Duration) C
 		return StatePending
 	case c.Connected == ConnectionPaused:
 		return StatePaused
-	case c.Connected != ConnectionActive:
+	case !c.Connected.Polled():
 		return StateNeedsReconnect
 	case !c.Covered.Contains(span):
 		return StateUncovered

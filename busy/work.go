@@ -40,6 +40,7 @@ type Work struct {
 	Resource   ResourceID
 	Connection ConnectionID
 	Kind       Kind
+	Connected  ConnectionState
 	Grant      Secret // as the provider's connect step returned it
 	Remote     Secret // the provider's address of the calendar
 	Cursor     []byte // nil: none
@@ -107,7 +108,8 @@ type Release struct {
 	// DueAt is when to run next, unless the calendar was wanted meanwhile.
 	DueAt      time.Time
 	Suspicions int
-	// Connection, if set, is the state that the run found the connection in.
+	// Connection, if set, is the state that the run found the connection in: active
+	// and degraded as far as this calendar tells.
 	Connection ConnectionState
 	Reason     string
 }

@@ -37,3 +37,14 @@ type Revoker interface {
 	// is withdrawn. It may withdraw all grants that the account has given busyd.
 	Revoke(ctx context.Context, grant busy.Secret) error
 }
+
+// AdminConsenter is a provider of which a whole organisation's administrator can
+// consent for its people. Nothing is connected by that.
+type AdminConsenter interface {
+	// AdminConsentURL is where an administrator consents. The address is not secret
+	// and stays good; the browser comes back to c.Redirect. c's state is not needed.
+	AdminConsentURL(c Consent) string
+	// AdminConsented reports whether what a browser came back with says that an
+	// administrator has consented. Nothing may be done about it but to say so.
+	AdminConsented(callback url.Values) bool
+}

@@ -20,11 +20,17 @@ func (s *Store) markAccount(box *seal.Box, c busy.Connection, account busy.Secre
 	if err != nil {
 		return mark{}, err
 	}
-	hashes, err := s.keys.Hashes(accountField, string(c.Kind)+" "+string(account))
+	hashes, err := s.accountHashes(c.Kind, account)
 	if err != nil {
 		return mark{}, err
 	}
 	return mark{sealed: sealed, hash: hashes[0][:]}, nil
+}
+
+// accountHashes are the hashes that the account may be known by, one for each
+// master key; the current one's first.
+func (s *Store) accountHashes(kind busy.Kind, account busy.Secret) ([]seal.Hash, error) {
+	return s.keys.Hashes(accountField, string(kind)+" "+string(account))
 }
 
 // account opens a connection's account; nil: it has none.
@@ -59,7 +65,7 @@ func (s *Store) hasConnections(ctx context.Context, kind busy.Kind, account busy
 	if len(account) == 0 {
 		return false, nil
 	}
-	hashes, err := s.keys.Hashes(accountField, string(kind)+" "+string(account))
+	hashes, err := s.accountHashes(kind, account)
 	if err != nil {
 		return false, err
 	}

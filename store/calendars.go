@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -138,22 +139,32 @@ func (tx *Tx) collectCalendars(ctx context.Context, rows pgx.Rows) ([]busy.Calen
 // makes it due at once. Nothing happens if it is so already. ErrNotFound.
 func (s *Store) Select(ctx context.Context, tenant busy.TenantID, id busy.CalendarID, selected bool, now time.Time) error {
 	return s.In(ctx, tenant, func(tx *Tx) error {
+		var connection busy.ConnectionID
+		err := tx.QueryRow(ctx, `select connection_id from calendars where tenant_id = $1 and id = $2`,
+			arg(tenant), arg(id)).Scan(into(&connection))
+		if err != nil {
+			return failed("find the calendar", err)
+		}
+		c, err := tx.lockConnection(ctx, connection)
+		if err != nil {
+			return err
+		}
 		var is bool
-		err := tx.QueryRow(ctx, `select selected from calendars where tenant_id = $1 and id = $2 for update`,
-			arg(tenant), arg(id)).Scan(&is)
+		err = tx.QueryRow(ctx, `select selected from calendars where tenant_id = $1 and id = $2`, arg(tenant), arg(id)).Scan(&is)
 		if err != nil || is == selected {
 			return failed("find the calendar", err)
 		}
-		if selected {
-			_, err := tx.Exec(ctx, `
-				update calendars c set selected = true, epoch = epoch + 1,
-					due_at = case when n.state = 'active' then $3::timestamptz end
-				from connections n
-				where c.tenant_id = $1 and c.id = $2 and n.tenant_id = $1 and n.id = c.connection_id`,
-				arg(tenant), arg(id), micros(now))
-			return failed("select the calendar", err)
+		if !selected {
+			return errors.Join(tx.deselect(ctx, id), tx.judge(ctx, c, now))
 		}
-		return tx.deselect(ctx, id)
+		var due time.Time
+		if c.state.Polled() {
+			due = now
+		}
+		_, err = tx.Exec(ctx, `
+			update calendars set selected = true, epoch = epoch + 1, due_at = $3 where tenant_id = $1 and id = $2`,
+			arg(tenant), arg(id), argTime(micros(due)))
+		return failed("select the calendar", err)
 	})
 }
 

@@ -86,7 +86,7 @@ func expectPolicies(t *testing.T, conn *pgx.Conn, table, column string) {
 				t.Errorf("%s: the policy is %s, want USING and WITH CHECK %s", table, parts[1], expr)
 			}
 		case "gate true r busyd_gate", "sweep true r busyd_sweep", "sweep_reads true r busyd_sweep":
-		case "sweep_postpones true w busyd_sweep":
+		case "sweep_postpones true w busyd_sweep", "sweep_listens true w busyd_sweep":
 		default:
 			t.Errorf("%s: an unknown policy %q", table, parts[0])
 		}
@@ -117,12 +117,13 @@ func TestForeignKeysCarryTheTenant(t *testing.T) {
 func TestIndexesBeginWithTheTenant(t *testing.T) {
 	conn := storetest.New(t).Owner(t)
 	allowed := []string{
-		"api_keys_id id",                   // a request's key is looked up before its tenant is known
-		"calendars_due due_at",             // the sweep's
-		"farewells_due due_at",             // the sweep's
-		"connections_account account_hash", // two tenants may have connected one account
-		"tenants_name_key name",            // a tenant is a tenant's name
-		"tenants_pkey id",                  // and its id
+		"api_keys_id id",                      // a request's key is looked up before its tenant is known
+		"calendars_due due_at",                // the sweep's
+		"farewells_due due_at",                // the sweep's
+		"connections_listened listened_until", // the sweep's
+		"connections_account account_hash",    // two tenants may have connected one account
+		"tenants_name_key name",               // a tenant is a tenant's name
+		"tenants_pkey id",                     // and its id
 		"goose_db_version_pkey id",
 	}
 	for _, index := range query(t, conn, `
@@ -162,7 +163,8 @@ func TestRolesHaveNoMoreThanTheirGrants(t *testing.T) {
 		"calendars.as_of SELECT", "calendars.connection_id SELECT", "calendars.due_at SELECT", "calendars.due_at UPDATE",
 		"calendars.epoch SELECT", "calendars.id SELECT", "calendars.lease_until SELECT", "calendars.problems SELECT",
 		"calendars.selected SELECT", "calendars.tenant_id SELECT", "calendars.urgency SELECT",
-		"connections.id SELECT", "connections.state SELECT", "connections.tenant_id SELECT",
+		"connections.id SELECT", "connections.kind SELECT", "connections.listened_until SELECT", "connections.listened_until UPDATE",
+		"connections.listener UPDATE", "connections.state SELECT", "connections.tenant_id SELECT",
 		"farewells.due_at SELECT", "farewells.due_at UPDATE", "farewells.id SELECT", "farewells.tenant_id SELECT",
 		"goose_db_version.id SELECT", "goose_db_version.is_applied SELECT", "goose_db_version.tstamp SELECT",
 		"goose_db_version.version_id SELECT",

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,8 +22,10 @@ const (
 )
 
 // CreateConnection makes a connection and its calendars, of which the selected
-// ones are due at once. ErrNotFound if the tenant has no such resource,
-// ErrExists if two calendars are the same.
+// ones are due at once. A connection of the resource that waits for its first
+// consent (see Await) becomes this one, and keeps its id. ErrNotFound if the tenant
+// has no such resource, ErrExists if two calendars are the same, ErrInvalid if the
+// resource has the account already.
 func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c busy.NewConnection, now time.Time,
 ) (busy.Connection, []busy.Calendar, error) {
 	now = micros(now)
@@ -35,11 +38,20 @@ func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c bu
 	}
 	var calendars []busy.Calendar
 	err = s.In(ctx, tenant, func(tx *Tx) error {
+		if err := tx.checkPlan(ctx); err != nil {
+			return err
+		}
+		if err := tx.place(ctx, &connection); err != nil {
+			return err
+		}
 		box, err := tx.Box(ctx)
 		if err != nil {
 			return err
 		}
-		grant, err := box.Seal(grantField, string(id[:]), c.Grant)
+		if err := tx.checkAccount(ctx, c); err != nil {
+			return err
+		}
+		grant, err := box.Seal(grantField, string(connection.ID[:]), c.Grant)
 		if err != nil {
 			return err
 		}
@@ -47,15 +59,10 @@ func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c bu
 		if err != nil {
 			return err
 		}
-		if err := tx.checkPlan(ctx); err != nil {
-			return err
-		}
 		batch := &pgx.Batch{}
 		batch.Queue(`
-			insert into connections (tenant_id, id, resource_id, kind, state, grant_sealed, account_sealed, account_hash, created_at,
-				changed_at)
-			values ($1, $2, $3, $4, $5, $6, $8, $9, $7, $7)`,
-			arg(tenant), arg(id), arg(c.Resource), string(c.Kind), string(connection.State), grant, now, account.sealed, account.hash)
+			update connections set grant_sealed = $3, account_sealed = $4, account_hash = $5 where tenant_id = $1 and id = $2`,
+			arg(tenant), arg(connection.ID), grant, account.sealed, account.hash)
 		for _, found := range c.Calendars {
 			calendar, err := tx.queueCalendar(batch, box, connection, found, now)
 			if err != nil {
@@ -71,13 +78,62 @@ func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c bu
 	return connection, calendars, nil
 }
 
+// place makes room for a connection without a secret yet, in its state: in that
+// of the same kind that waits for the resource's first consent, whose id and age it
+// keeps, or in a new row. Its resource is locked from here on.
+func (tx *Tx) place(ctx context.Context, c *busy.Connection) error {
+	if _, err := tx.Exec(ctx, `select from resources where tenant_id = $1 and id = $2 for no key update`,
+		arg(tx.Tenant), arg(c.Resource)); err != nil {
+		return failed("lock the resource", err)
+	}
+	err := tx.QueryRow(ctx, `
+		select id, created_at from connections
+		where tenant_id = $1 and resource_id = $2 and kind = $3 and state = 'awaiting_admin' and grant_sealed is null
+		for update`, arg(tx.Tenant), arg(c.Resource), string(c.Kind)).Scan(into(&c.ID), intoTime(&c.CreatedAt))
+	if err == nil {
+		return tx.move(ctx, locked{id: c.ID, kind: c.Kind, state: busy.ConnectionAwaitingAdmin}, c.State, c.Reason, c.ChangedAt)
+	}
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return failed("look for a connection that waits", err)
+	}
+	_, err = tx.Exec(ctx, `
+		insert into connections (tenant_id, id, resource_id, kind, state, reason, created_at, changed_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $7)`,
+		arg(tx.Tenant), arg(c.ID), arg(c.Resource), string(c.Kind), string(c.State), c.Reason, c.CreatedAt)
+	tx.passed = append(tx.passed, passage{kind: c.Kind, to: c.State})
+	return failed("create the connection", err)
+}
+
+// checkAccount is an ErrInvalid if the resource has the account already: its
+// entries would be read twice.
+func (tx *Tx) checkAccount(ctx context.Context, c busy.NewConnection) error {
+	if len(c.Account) == 0 {
+		return nil
+	}
+	hashes, err := tx.store.accountHashes(c.Kind, c.Account)
+	if err != nil {
+		return err
+	}
+	var id busy.ConnectionID
+	err = tx.QueryRow(ctx, `
+		select id from connections where tenant_id = $1 and resource_id = $2 and kind = $3 and account_hash = any($4) limit 1`,
+		arg(tx.Tenant), arg(c.Resource), string(c.Kind), bytesOf(hashes)).Scan(into(&id))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return failed("look for the account", err)
+	}
+	return busy.Invalid("account", "is connected to this resource already, as the connection "+id.String()+": reconnect that one")
+}
+
 // checkPlan is an ErrInvalid if the tenant's plan does not include calendars. It
 // keeps the plan as it is until the transaction ends.
 func (tx *Tx) checkPlan(ctx context.Context) error {
 	var downgraded bool
 	err := tx.QueryRow(ctx, `select downgraded_at is not null from tenants where id = $1 for share`, arg(tx.Tenant)).Scan(&downgraded)
 	if err == nil && downgraded {
-		return busy.Invalid("tenant", "is downgraded, and its plan includes no calendars: upgrade it first")
+		return busy.Invalid("tenant", "is downgraded, and its plan includes no calendars: upgrade it first, with `busyd tenant upgrade`")
 	}
 	return failed("read the tenant's plan", err)
 }
@@ -126,7 +182,8 @@ func (s *Store) ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.
 ) error {
 	now = micros(now)
 	return s.In(ctx, tenant, func(tx *Tx) error {
-		if err := tx.lockConnection(ctx, id); err != nil {
+		c, err := tx.lockConnection(ctx, id)
+		if err != nil {
 			return err
 		}
 		box, err := tx.Box(ctx)
@@ -137,15 +194,15 @@ func (s *Store) ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.
 		if err != nil {
 			return err
 		}
+		if err := tx.move(ctx, c, busy.ConnectionActive, "", now); err != nil {
+			return err
+		}
 		batch := &pgx.Batch{}
+		// Whoever reads or listens with the old grant is at an end.
 		batch.Queue(`
-			update connections set grant_sealed = $3, state = 'active', reason = '',
-				changed_at = case when state = 'active' then changed_at else $4 end
-			where tenant_id = $1 and id = $2`, arg(tenant), arg(id), sealed, now)
-		// A run with the old grant is over.
-		batch.Queue(`
-			update calendars set epoch = epoch + 1, lease_until = null, due_at = case when selected then $3::timestamptz end
-			where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id), now)
+			update connections set grant_sealed = $3, listener = null, listened_until = null where tenant_id = $1 and id = $2`,
+			arg(tenant), arg(id), sealed)
+		batch.Queue(startCalendars, arg(tenant), arg(id), now)
 		// What the old grant's watches are worth is not known: the runs make others.
 		batch.Queue(`
 			update watches set expires_at = least(expires_at, $3) where tenant_id = $1 and connection_id = $2`,
@@ -154,20 +211,40 @@ func (s *Store) ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.
 	})
 }
 
-// Await notes that a live connection waits for the owner's organisation: none of
-// its calendars is read until it is reconnected. One that is active stays so: its
-// grant is good until a run finds otherwise. ErrNotFound.
-func (s *Store) Await(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error {
+// Await notes that an owner's organisation must consent first, for the reason.
+// The connection that was to be reconnected waits for that; one whose grant may
+// be good stays as it is, until a run finds otherwise. Without one, a connection
+// that has no secret and no calendars waits, one for each kind and resource.
+// ErrNotFound.
+func (s *Store) Await(ctx context.Context, tenant busy.TenantID, c busy.Consent, reason string, now time.Time) error {
+	now = micros(now)
 	return s.In(ctx, tenant, func(tx *Tx) error {
-		if err := tx.lockConnection(ctx, id); err != nil {
+		if !c.Connection.IsZero() {
+			return tx.await(ctx, c.Connection, reason, now)
+		}
+		if err := tx.checkPlan(ctx); err != nil {
 			return err
 		}
-		// None of its calendars is due or being read: it was not active before.
-		_, err := tx.Exec(ctx, `
-			update connections set state = 'awaiting_admin', reason = 'admin_consent', changed_at = $3
-			where tenant_id = $1 and id = $2 and state <> 'active'`, arg(tenant), arg(id), micros(now))
-		return failed("wait for the organisation's consent", err)
+		id, err := busy.NewID[busy.Connection](s.random)
+		if err != nil {
+			return err
+		}
+		return tx.place(ctx, &busy.Connection{
+			ID: id, Resource: c.Resource, Kind: c.Kind, State: busy.ConnectionAwaitingAdmin, Reason: reason, CreatedAt: now, ChangedAt: now,
+		})
 	})
+}
+
+func (tx *Tx) await(ctx context.Context, id busy.ConnectionID, reason string, now time.Time) error {
+	c, err := tx.lockConnection(ctx, id)
+	if err != nil {
+		return err
+	}
+	if c.state != busy.ConnectionNeedsReconnect && c.state != busy.ConnectionAwaitingAdmin {
+		return nil
+	}
+	// None of its calendars is due or being read: it was not active before.
+	return tx.move(ctx, c, busy.ConnectionAwaitingAdmin, reason, now)
 }
 
 // Disconnect is final. When it returns, the connection's secret, calendars,
@@ -177,14 +254,15 @@ func (s *Store) Await(ctx context.Context, tenant busy.TenantID, id busy.Connect
 // already. ErrNotFound.
 func (s *Store) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, farewell bool, now time.Time) error {
 	return s.In(ctx, tenant, func(tx *Tx) error {
-		if err := tx.lockConnection(ctx, id); err != nil {
+		c, err := tx.lockConnection(ctx, id)
+		if err != nil {
 			if connectionGone(ctx, tx, id) {
 				return nil
 			}
 			return err
 		}
 		batch := &pgx.Batch{}
-		if farewell {
+		if farewell && c.granted {
 			if err := tx.queueFarewell(ctx, batch, id, now); err != nil {
 				return err
 			}
@@ -200,28 +278,13 @@ func (s *Store) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.Co
 			where c.tenant_id = $1 and c.connection_id = $2 and e.tenant_id = $1 and e.calendar_id = c.id`, arg(tenant), arg(id))
 		batch.Queue(`delete from calendars where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id))
 		batch.Queue(`
-			update connections set state = 'disconnected', reason = '', grant_sealed = null, account_sealed = null,
-				account_hash = null, changed_at = $3
-			where tenant_id = $1 and id = $2`, arg(tenant), arg(id), micros(now))
-		return failed("disconnect", tx.SendBatch(ctx, batch).Close())
+			update connections set grant_sealed = null, account_sealed = null, account_hash = null, listener = null, listened_until = null
+			where tenant_id = $1 and id = $2`, arg(tenant), arg(id))
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return failed("disconnect", err)
+		}
+		return tx.move(ctx, c, busy.ConnectionDisconnected, "", now)
 	})
-}
-
-// lockConnection locks a live connection and its calendars, always in this order.
-// From here on nobody holds a calendar's lock in a transaction of a run.
-func (tx *Tx) lockConnection(ctx context.Context, id busy.ConnectionID) error {
-	tag, err := tx.Exec(ctx, `
-		select from connections where tenant_id = $1 and id = $2 and state <> 'disconnected' for update`,
-		arg(tx.Tenant), arg(id))
-	if err != nil {
-		return failed("lock the connection", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return failed("find the connection", busy.ErrNotFound)
-	}
-	_, err = tx.Exec(ctx, `
-		select from calendars where tenant_id = $1 and connection_id = $2 order by id for update`, arg(tx.Tenant), arg(id))
-	return failed("lock the connection's calendars", err)
 }
 
 func connectionGone(ctx context.Context, tx *Tx, id busy.ConnectionID) bool {

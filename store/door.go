@@ -14,8 +14,9 @@ type Tx struct {
 	pgx.Tx
 	Tenant busy.TenantID
 
-	store *Store
-	box   *seal.Box
+	store  *Store
+	box    *seal.Box
+	passed []passage // told of once they are committed
 }
 
 // setTenant opens the door within a batch of statements, which run as one
@@ -32,10 +33,17 @@ func (s *Store) In(ctx context.Context, tenant busy.TenantID, f func(tx *Tx) err
 		return failed("begin a transaction", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // does nothing after the commit
-	if err := f(&Tx{Tx: tx, Tenant: tenant, store: s}); err != nil {
+	own := &Tx{Tx: tx, Tenant: tenant, store: s}
+	if err := f(own); err != nil {
 		return err
 	}
-	return failed("commit", tx.Commit(ctx))
+	if err := tx.Commit(ctx); err != nil {
+		return failed("commit", err)
+	}
+	for _, p := range own.passed {
+		s.observe(p.kind, p.from, p.to)
+	}
+	return nil
 }
 
 // Box opens and seals what is the tenant's. It is ErrNotFound once the tenant's

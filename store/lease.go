@@ -13,7 +13,7 @@ import (
 // Take begins a run: it raises the calendar's epoch, holds the calendar until
 // now+lease and returns all that the run needs. ErrNotDue if the task is older
 // than the calendar's last run, somebody else holds the calendar, or it is not
-// selected or its connection not active. It is one round trip.
+// selected or its connection is not read. It is one round trip.
 func (s *Store) Take(ctx context.Context, t busy.Task, now time.Time, lease time.Duration) (busy.Work, error) {
 	const query = `
 		update calendars c
@@ -21,10 +21,10 @@ func (s *Store) Take(ctx context.Context, t busy.Task, now time.Time, lease time
 		from connections n, resources r, tenant_keys k
 		where c.tenant_id = $1 and c.id = $2 and c.epoch = $3
 			and c.selected and (c.lease_until is null or c.lease_until <= $4)
-			and n.tenant_id = $1 and n.id = c.connection_id and n.state = 'active'
+			and n.tenant_id = $1 and n.id = c.connection_id and n.state in ('active', 'degraded')
 			and r.tenant_id = $1 and r.id = c.resource_id
 			and k.tenant_id = $1
-		returning c.epoch, c.resource_id, c.connection_id, n.kind, coalesce(nullif(c.zone, ''), r.zone),
+		returning c.epoch, c.resource_id, c.connection_id, n.kind, n.state, coalesce(nullif(c.zone, ''), r.zone),
 			c.expanded_zone, c.full_at, c.want_full, c.wanted, c.suspicions,
 			(select max(w.expires_at) from watches w
 				where w.tenant_id = $1 and w.connection_id = c.connection_id and not w.ended
@@ -35,7 +35,7 @@ func (s *Store) Take(ctx context.Context, t busy.Task, now time.Time, lease time
 	var sealed sealedWork
 	err := s.askOne(ctx, t.Tenant, query, []any{arg(t.Tenant), arg(t.Calendar), t.Epoch, now, micros(now.Add(lease))},
 		append(append([]any{
-			&w.Epoch, into(&w.Resource), into(&w.Connection), (*string)(&w.Kind), &w.Zone,
+			&w.Epoch, into(&w.Resource), into(&w.Connection), (*string)(&w.Kind), (*string)(&w.Connected), &w.Zone,
 			&w.Expanded, intoTime(&w.FullAt), &w.WantFull, &w.Wanted, &w.Suspicions, intoTime(&w.WatchedUntil),
 			&sealed.grant, &sealed.remote, &sealed.cursor,
 		}, sealed.key.columns()...), freshnessInto(&w.Freshness)...)...)
@@ -139,11 +139,13 @@ func releaseArgs(r busy.Release) []any {
 
 // Release ends a run; the lease is worth nothing afterwards. If the calendar was
 // wanted meanwhile it is due at once, and else at r.DueAt (if that is zero, when
-// the lease would have ended). A state of the connection other than active ends
-// the runs of its other calendars, and none of them is due until it is active
-// again. ErrFenced. It is one round trip unless the connection changes.
+// the lease would have ended). With a state of the connection that is read, the
+// connection is degraded or active afterwards, as all its calendars are; any other
+// state ends the runs of its other calendars, and none of them is due until it is
+// active again. ErrFenced. It is one round trip unless the connection's state is
+// given.
 func (s *Store) Release(ctx context.Context, l busy.Lease, r busy.Release) error {
-	if r.Connection == "" || r.Connection == busy.ConnectionActive {
+	if r.Connection == "" {
 		return failed("release the calendar", s.bookkeep(ctx, l, releaseQuery, releaseArgs(r)...))
 	}
 	return s.In(ctx, l.Tenant, func(tx *Tx) error { return tx.releaseConnection(ctx, l, r) })
@@ -162,10 +164,11 @@ func (tx *Tx) releaseConnection(ctx context.Context, l busy.Lease, r busy.Releas
 	if err != nil {
 		return failed("release the calendar", err)
 	}
-	if err := tx.lockConnection(ctx, connection); err != nil {
-		if errors.Is(err, busy.ErrNotFound) {
-			err = busy.ErrFenced
-		}
+	c, err := tx.lockConnection(ctx, connection)
+	if errors.Is(err, busy.ErrNotFound) {
+		err = busy.ErrFenced
+	}
+	if err != nil {
 		return failed("release the calendar", err)
 	}
 	tag, err := tx.Exec(ctx, releaseQuery, append([]any{arg(l.Tenant), arg(l.Calendar), l.Epoch}, releaseArgs(r)...)...)
@@ -175,12 +178,12 @@ func (tx *Tx) releaseConnection(ctx context.Context, l busy.Lease, r busy.Releas
 	if err != nil {
 		return failed("release the calendar", err)
 	}
-	batch := &pgx.Batch{}
-	batch.Queue(`
-		update connections set reason = $4, state = $3, changed_at = case when state = $3 then changed_at else $5 end
-		where tenant_id = $1 and id = $2`, arg(l.Tenant), arg(connection), string(r.Connection), r.Reason, began)
-	batch.Queue(`
-		update calendars set epoch = epoch + 1, lease_until = null, due_at = null
-		where tenant_id = $1 and connection_id = $2`, arg(l.Tenant), arg(connection))
-	return failed("release the calendar", tx.SendBatch(ctx, batch).Close())
+	if r.Connection.Polled() {
+		return tx.judge(ctx, c, began)
+	}
+	if err := tx.move(ctx, c, r.Connection, r.Reason, began); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, stopCalendars, arg(l.Tenant), arg(connection))
+	return failed("release the calendar", err)
 }

@@ -51,6 +51,7 @@ func TestTakeReturnsAllThatARunNeeds(t *testing.T) {
 		Resource:   r.resource.ID,
 		Connection: r.calendar.Connection,
 		Kind:       busy.CalDAV,
+		Connected:  busy.ConnectionActive,
 		Grant:      busy.Secret("grant of " + r.resource.ID.String()),
 		Remote:     busy.Secret("/calendars/tenant/"),
 		Zone:       "Europe/Berlin",

@@ -40,6 +40,9 @@ type Config struct {
 	MaxConns int32
 	Keys     *seal.Keyring
 	Random   io.Reader // nil: crypto/rand.Reader
+	// Observe, if set, is told of each connection that went from one state into
+	// another; from is empty for one that was made.
+	Observe func(kind busy.Kind, from, to busy.ConnectionState)
 }
 
 // Store is the database. It is safe for concurrent use.
@@ -50,6 +53,7 @@ type Store struct {
 	keys   *seal.Keyring
 	random io.Reader
 
+	observe  func(kind busy.Kind, from, to busy.ConnectionState)
 	renewals chan struct{} // see RenewGrant
 
 	turn atomic.Pointer[busy.TenantID] // see ClaimDue
@@ -64,7 +68,10 @@ func open(ctx context.Context, c Config, tune func(*pgxpool.Config)) (*Store, er
 	if c.Keys == nil {
 		return nil, busy.Invalid("master key", "must be configured")
 	}
-	s := &Store{keys: c.Keys, random: rand.Reader}
+	s := &Store{keys: c.Keys, random: rand.Reader, observe: c.Observe}
+	if s.observe == nil {
+		s.observe = func(busy.Kind, busy.ConnectionState, busy.ConnectionState) {}
+	}
 	if c.Random != nil {
 		s.random = &lockedReader{from: c.Random}
 	}

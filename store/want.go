@@ -18,7 +18,7 @@ type WantScope struct {
 }
 
 // Want asks for a sync now of the selected calendars in the scope whose
-// connections are active, and returns their tasks, to be enqueued so that nobody
+// connections are read, and returns their tasks, to be enqueued so that nobody
 // waits for the sweep. A calendar that is being read is due again as soon as
 // that run ends. ErrNotFound if the scope names what the tenant does not have.
 func (s *Store) Want(ctx context.Context, tenant busy.TenantID, scope WantScope, now time.Time) ([]busy.Task, error) {
@@ -35,12 +35,12 @@ func (s *Store) Want(ctx context.Context, tenant busy.TenantID, scope WantScope,
 	return tasks, err
 }
 
-// want makes selected calendars of active connections due at now; NULL is any.
+// want makes selected calendars of connections that are read due at now; NULL is any.
 func (tx *Tx) want(ctx context.Context, connection, calendar *[16]byte, urgency busy.Urgency, full bool, now time.Time) ([]busy.Task, error) {
 	rows, err := tx.Query(ctx, `
 		with wanted as (
 			select c.id from calendars c join connections n on n.tenant_id = c.tenant_id and n.id = c.connection_id
-			where c.tenant_id = $1 and c.selected and n.state = 'active'
+			where c.tenant_id = $1 and c.selected and n.state in ('active', 'degraded')
 				and ($2::uuid is null or c.connection_id = $2) and ($3::uuid is null or c.id = $3)
 			order by c.id for update of c
 		)

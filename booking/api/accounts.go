@@ -19,6 +19,11 @@ type Accounts interface {
 	Finish(ctx context.Context, callback url.Values) (Connected, error)
 	// Connect connects an account with a password, after it was tried.
 	Connect(ctx context.Context, tenant busy.TenantID, resource busy.ResourceID, kind busy.Kind, login Login) (Connected, error)
+	// AdminConsentURL is where an administrator consents for an organisation; empty
+	// where a provider has no such page.
+	AdminConsentURL(kind busy.Kind) string
+	// Pause has nothing of a connection read, or all of it again.
+	Pause(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, paused bool) (busy.Connection, error)
 	// Disconnect is final.
 	Disconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID) error
 	// Downgrade takes calendars out of the tenant's plan, or puts them back.
@@ -37,11 +42,15 @@ type Login struct {
 type Connected struct {
 	Connection busy.Connection
 	Calendars  []busy.Calendar // nil after a reconnect
+	// Consented: an administrator has consented for an organisation, and nothing
+	// was connected.
+	Consented bool
 }
 
 // ProviderError says that a provider could not be asked, or will not answer yet.
 type ProviderError struct {
-	AwaitingAdmin bool // the owner's organisation must consent
+	AwaitingAdmin bool   // the owner's organisation must consent
+	AdminURL      string // where; empty: the provider has no such page
 	Err           error
 }
 
@@ -95,7 +104,7 @@ func (a *api) connect(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	item := connectionItemOf(done.Connection)
+	item := a.connectionItem(done.Connection)
 	answer := connectAnswer{Connection: &item}
 	for _, c := range done.Calendars {
 		answer.Calendars = append(answer.Calendars, a.calendarItem(c, r.now))
@@ -146,6 +155,29 @@ func (b connectBody) consent(tenant busy.TenantID) (busy.Consent, error) {
 		return busy.Consent{}, wrong
 	}
 	return c, nil
+}
+
+type pauseBody struct {
+	Paused *bool `json:"paused" nullable:"false" doc:"Whether nothing of the account is read."`
+}
+
+func (a *api) pause(r *request) (any, error) {
+	id := idOf[busy.Connection](r.params)
+	if err := r.params.err(); err != nil {
+		return nil, err
+	}
+	var body pauseBody
+	if err := decode(r.body, &body); err != nil {
+		return nil, err
+	}
+	if body.Paused == nil {
+		return nil, violations{{"paused", "is required: true or false"}}
+	}
+	connection, err := a.Accounts.Pause(r.ctx, r.tenant, id, *body.Paused)
+	if err != nil {
+		return nil, err
+	}
+	return a.connectionItem(connection), nil
 }
 
 func (a *api) disconnect(r *request) (any, error) {

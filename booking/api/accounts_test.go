@@ -31,12 +31,20 @@ func (a accounts) Begin(ctx context.Context, c busy.Consent) (string, error) {
 
 func (a accounts) Finish(ctx context.Context, callback url.Values) (Connected, error) {
 	done, err := a.service.Finish(ctx, callback)
-	return Connected{done.Connection, done.Calendars}, err
+	return Connected{done.Connection, done.Calendars, done.Consented}, err
 }
 
 func (a accounts) Connect(ctx context.Context, tenant busy.TenantID, resource busy.ResourceID, kind busy.Kind, login Login) (Connected, error) {
 	done, err := a.service.Password(ctx, tenant, resource, kind, providers.Login(login))
-	return Connected{done.Connection, done.Calendars}, err
+	return Connected{done.Connection, done.Calendars, done.Consented}, err
+}
+
+func (a accounts) AdminConsentURL(kind busy.Kind) string {
+	return a.service.AdminConsentURL(kind, false)
+}
+
+func (a accounts) Pause(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, paused bool) (busy.Connection, error) {
+	return a.service.Pause(ctx, tenant, id, paused)
 }
 
 func (a accounts) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID) error {
@@ -145,6 +153,13 @@ func TestConnectingRefuses(t *testing.T) {
 	}
 	h.err = &ProviderError{Err: errors.New("away")}
 	readProblem(t, h.call("POST", "/v1/connections", adminToken+"_one", body), 502, "provider_unavailable")
-	h.err = &ProviderError{AwaitingAdmin: true, Err: errors.New("consent_required")}
+	h.err = &ProviderError{AwaitingAdmin: true, AdminURL: "https://provider.example/admin", Err: errors.New("consent_required")}
 	readProblem(t, h.call("POST", "/v1/connections", adminToken+"_one", body), 409, "awaiting_admin")
+	if w := h.call("GET", "/oauth/callback?state=good", "", ""); w.Code != 409 || !strings.Contains(w.Body.String(), `href="https://provider.example/admin"`) {
+		t.Errorf("the page says %d: %s", w.Code, w.Body)
+	}
+	h.err = nil
+	if w := h.call("GET", "/oauth/callback?state=admin", "", ""); w.Code != 200 || !strings.Contains(w.Body.String(), "Nothing is connected yet") {
+		t.Errorf("the administrator is told %d: %s", w.Code, w.Body)
+	}
 }

@@ -21,6 +21,7 @@ type connectedPage struct {
 // failedPage says why an account was not connected, and what to do.
 type failedPage struct {
 	Title, Detail string
+	AdminURL      string // where the organisation's administrator consents
 	Request       string
 }
 
@@ -30,6 +31,10 @@ func (a *api) callback(w http.ResponseWriter, r *http.Request) {
 	done, err := a.Accounts.Finish(r.Context(), r.URL.Query())
 	if err != nil {
 		a.callbackFail(w, r, err)
+		return
+	}
+	if done.Consented {
+		a.render(w, r, http.StatusOK, "consented.html", "Consented", nil)
 		return
 	}
 	page := connectedPage{Provider: providerName(done.Connection.Kind), Reconnected: done.Calendars == nil}
@@ -49,6 +54,10 @@ func (a *api) callbackFail(w http.ResponseWriter, r *http.Request, err error) {
 	var wrong *busy.Violation
 	if errors.As(err, &wrong) {
 		page.Detail = "The " + wrong.Field + " " + wrong.Detail + "."
+	}
+	var provider *ProviderError
+	if errors.As(err, &provider) {
+		page.AdminURL = provider.AdminURL
 	}
 	a.render(w, r, p.status, "not-connected.html", page.Title, page)
 }

@@ -238,6 +238,9 @@ func (h *house) Begin(_ context.Context, c busy.Consent) (string, error) {
 
 func (h *house) Finish(_ context.Context, callback url.Values) (Connected, error) {
 	ten := h.tenants[0]
+	if callback.Get("state") == "admin" {
+		return Connected{Consented: true}, nil
+	}
 	if callback.Get("state") != "good" {
 		return Connected{}, busy.Invalid("state", "is not one that busyd waits for")
 	}
@@ -262,6 +265,25 @@ func (h *house) Downgrade(_ context.Context, tenant busy.TenantID, downgraded bo
 		h.tenant(tenant).downgradedAt = h.now
 	}
 	return h.err
+}
+
+func (h *house) AdminConsentURL(kind busy.Kind) string {
+	return "https://provider.example/admin/" + string(kind)
+}
+
+func (h *house) Pause(_ context.Context, tenant busy.TenantID, id busy.ConnectionID, paused bool) (busy.Connection, error) {
+	for i, c := range h.tenant(tenant).connections {
+		if c.ID != id {
+			continue
+		}
+		c.State = busy.ConnectionActive
+		if paused {
+			c.State = busy.ConnectionPaused
+		}
+		h.tenant(tenant).connections[i] = c
+		return c, h.err
+	}
+	return busy.Connection{}, busy.ErrNotFound
 }
 
 func (h *house) Disconnect(_ context.Context, tenant busy.TenantID, id busy.ConnectionID) error {

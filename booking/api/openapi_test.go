@@ -50,6 +50,7 @@ func specimens(h *house) map[string]specimen {
 		"listConnections": {"/v1/connections?limit=1", readToken, ""},
 		"listCalendars":   {"/v1/calendars?limit=1", readToken, ""},
 		"selectCalendar":  {"/v1/calendars/" + ten.calendars[0].ID.String(), adminToken, `{"selected":true}`},
+		"pauseConnection": {"/v1/connections/" + ten.connections[0].ID.String(), adminToken, `{"paused":true}`},
 		"disconnect":      {"/v1/connections/" + ten.connections[0].ID.String(), adminToken, ""},
 		"connect":         {"/v1/connections", adminToken, `{"provider":"google","resource":"` + resource + `"}`},
 		"getTenant":       {"/v1/tenant", readToken, ""},

@@ -83,17 +83,23 @@ type connectionItem struct {
 	ID        string               `json:"id" format:"uuid"`
 	Resource  string               `json:"resource" format:"uuid"`
 	Provider  busy.Kind            `json:"provider" example:"caldav"`
-	State     busy.ConnectionState `json:"state" enum:"active,needs_reconnect,awaiting_admin,paused,disconnected"`
+	State     busy.ConnectionState `json:"state" enum:"active,degraded,needs_reconnect,awaiting_admin,paused,disconnected" doc:"Calendars are read while it is active or degraded."`
 	Reason    string               `json:"reason,omitempty" doc:"A code for why it is not active."`
+	Detail    string               `json:"detail,omitempty" doc:"Why it is not active and who can mend it, for a person."`
+	AdminURL  string               `json:"admin_consent_url,omitempty" format:"uri" doc:"With awaiting_admin: where an administrator consents for the organisation."`
 	CreatedAt time.Time            `json:"created_at"`
 	ChangedAt time.Time            `json:"changed_at" doc:"When its state last changed."`
 }
 
-func connectionItemOf(c busy.Connection) connectionItem {
-	return connectionItem{
-		ID: c.ID.String(), Resource: c.Resource.String(), Provider: c.Kind, State: c.State, Reason: c.Reason,
+func (a *api) connectionItem(c busy.Connection) connectionItem {
+	item := connectionItem{
+		ID: c.ID.String(), Resource: c.Resource.String(), Provider: c.Kind, State: c.State, Reason: c.Reason, Detail: c.Explain(),
 		CreatedAt: c.CreatedAt.UTC(), ChangedAt: c.ChangedAt.UTC(),
 	}
+	if c.State == busy.ConnectionAwaitingAdmin {
+		item.AdminURL = a.Accounts.AdminConsentURL(c.Kind)
+	}
+	return item
 }
 
 func (a *api) listConnections(r *request) (any, error) {
@@ -107,7 +113,7 @@ func (a *api) listConnections(r *request) (any, error) {
 	}
 	items := make([]connectionItem, len(all))
 	for i, c := range all {
-		items[i] = connectionItemOf(c)
+		items[i] = a.connectionItem(c)
 	}
 	var out connectionsAnswer
 	out.Connections, out.Next = page(items, func(i connectionItem) string { return i.ID }, after, limit)

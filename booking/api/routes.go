@@ -93,6 +93,15 @@ func routes() []route {
 			serve:    (*api).connect,
 		},
 		{
+			method: http.MethodPatch, path: "/v1/connections/{id}", id: "pauseConnection", scope: busy.ScopeAdmin,
+			summary: "Pause an account, or resume it",
+			about: "Nothing of a paused account is read; what is known of it stays, and grows stale. One that is resumed is " +
+				"read at once. Pausing takes one that is read, resuming one that is paused.",
+			params: []param{idParam}, body: pauseBody{},
+			status: http.StatusOK, answer: connectionItem{}, problems: []problem{notFound},
+			serve: (*api).pause,
+		},
+		{
 			method: http.MethodDelete, path: "/v1/connections/{id}", id: "disconnect", scope: busy.ScopeAdmin,
 			summary: "Disconnect an account",
 			about: "Final: the credential is destroyed, what was read of the account's calendars is removed, and the grant " +

@@ -48,6 +48,7 @@ func (p party) calls() map[string][]specimen {
 		"connect":         {{target: "/v1/connections", body: `{"provider":"google","resource":"` + p.resource + `"}`}},
 		"getTenant":       {{target: "/v1/tenant"}},
 		"changeTenant":    {{target: "/v1/tenant", body: `{"downgraded":false}`}},
+		"pauseConnection": {{target: "/v1/connections/" + p.connection, body: `{"paused":true}`}, {target: "/v1/connections/" + p.connection, body: `{"paused":false}`}},
 		"disconnect":      {{target: "/v1/connections/" + p.connection}},
 	}
 }

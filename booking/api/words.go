@@ -13,24 +13,44 @@ func words(c busy.Calendar, state busy.CalendarState, now time.Time, zone *time.
 	read := ago(now.Sub(c.AsOf))
 	switch state {
 	case busy.StateFresh:
-		return "Fresh, read " + read + "."
+		return "Fresh, read " + read + "." + failing(c)
 	case busy.StateStale:
-		return "Stale: last read " + read + "." + next(c, now)
+		return "Stale: last read " + read + "." + failing(c) + next(c, now)
 	case busy.StateDegraded:
 		return fmt.Sprintf("%s not be understood, so their time is not fully known. Read %s.", count(c.Problems, "event could", "events could"), read)
 	case busy.StateUncovered:
 		return fmt.Sprintf("Kept from %s to %s only. Read %s.",
 			c.Covered.Start.In(zone).Format("2 January 2006"), c.Covered.End.In(zone).Format("2 January 2006"), read)
 	case busy.StateNeedsReconnect:
-		return "Needs reconnect: the provider refuses the credential. Last read " + read + "."
+		return refused(c) + " Last read " + read + "."
 	case busy.StatePaused:
-		return "Paused: an operator has to act, see busyd status. Last read " + read + "."
+		return "Paused: nothing is read until somebody resumes it. Last read " + read + "."
 	default:
-		if c.Connected == busy.ConnectionNeedsReconnect {
-			return "Needs reconnect: the provider refuses the credential. Never read."
+		if !c.Connected.Polled() {
+			return refused(c) + " Never read."
 		}
 		return "Waiting to be read for the first time." + next(c, now)
 	}
+}
+
+// refused says why nothing of the calendar is read.
+func refused(c busy.Calendar) string {
+	switch c.Connected {
+	case busy.ConnectionAwaitingAdmin:
+		return "Waits for the organisation's administrator, who must allow it."
+	case busy.ConnectionPaused:
+		return "Paused: nothing is read until somebody resumes it."
+	default:
+		return "Needs reconnect: the provider refuses the credential."
+	}
+}
+
+// failing says so of a calendar that keeps failing.
+func failing(c busy.Calendar) string {
+	if c.Failures < busy.KeepsFailing {
+		return ""
+	}
+	return fmt.Sprintf(" The last %d attempts failed.", c.Failures)
 }
 
 func next(c busy.Calendar, now time.Time) string {

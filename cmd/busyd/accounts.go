@@ -48,6 +48,16 @@ func (a *accounts) Connect(ctx context.Context, tenant busy.TenantID, resource b
 	return a.connected(ctx)(a.service.Password(ctx, tenant, resource, kind, providers.Login(login)))
 }
 
+// AdminConsentURL implements [api.Accounts].
+func (a *accounts) AdminConsentURL(kind busy.Kind) string {
+	return a.service.AdminConsentURL(kind, false)
+}
+
+// Pause implements [api.Accounts].
+func (a *accounts) Pause(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, paused bool) (busy.Connection, error) {
+	return a.service.Pause(ctx, tenant, id, paused)
+}
+
 // Disconnect implements [api.Accounts].
 func (a *accounts) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID) error {
 	return a.service.Disconnect(ctx, tenant, id)
@@ -66,7 +76,7 @@ func (a *accounts) connected(ctx context.Context) func(connect.Connected, error)
 			return api.Connected{}, fromProvider(err)
 		}
 		a.hint(ctx, firstTasks(done.Tenant, done.Calendars))
-		return api.Connected{Connection: done.Connection, Calendars: done.Calendars}, nil
+		return api.Connected{Connection: done.Connection, Calendars: done.Calendars, Consented: done.Consented}, nil
 	}
 }
 
@@ -87,5 +97,10 @@ func fromProvider(err error) error {
 	if !errors.As(err, &failure) || errors.Is(err, busy.ErrInvalid) {
 		return err
 	}
-	return &api.ProviderError{AwaitingAdmin: failure.Fault == providers.AwaitingAdmin, Err: err}
+	told := &api.ProviderError{AwaitingAdmin: failure.Fault == providers.AwaitingAdmin, Err: err}
+	var waiting *connect.AwaitingAdmin
+	if errors.As(err, &waiting) {
+		told.AdminURL = waiting.URL
+	}
+	return told
 }

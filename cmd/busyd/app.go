@@ -42,11 +42,14 @@ func (a *app) open(ctx context.Context) (configs.Config, *store.Store, error) {
 	if err != nil {
 		return c, nil, err
 	}
-	st, err := openStore(ctx, c)
+	st, err := openStore(ctx, c, nil)
 	return c, st, err
 }
 
-func openStore(ctx context.Context, c configs.Config) (*store.Store, error) {
+// openStore opens the store; observe, if not nil, is told how connections' states
+// change.
+func openStore(ctx context.Context, c configs.Config, observe func(busy.Kind, busy.ConnectionState, busy.ConnectionState),
+) (*store.Store, error) {
 	if err := c.NeedStore(); err != nil {
 		return nil, usage(err)
 	}
@@ -54,7 +57,9 @@ func openStore(ctx context.Context, c configs.Config) (*store.Store, error) {
 	if err != nil {
 		return nil, usage(err)
 	}
-	return store.Open(ctx, store.Config{URL: string(c.DatabaseURL), MaxConns: int32(c.Database.MaxConns), Keys: keys})
+	return store.Open(ctx, store.Config{
+		URL: string(c.DatabaseURL), MaxConns: int32(c.Database.MaxConns), Keys: keys, Observe: observe,
+	})
 }
 
 func keyring(c configs.Config) (*seal.Keyring, error) {

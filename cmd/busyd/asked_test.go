@@ -70,7 +70,7 @@ func (j *journey) ask() {
 		j.call("PATCH", "/v1/calendars/{id}", "/v1/calendars/"+calendars[0].ID.String(), `{"selected":`+selected+`}`)
 	}
 	j.call("POST", "/v1/resync", "/v1/resync", `{"full":true}`)
-	j.connectOverHTTP(resource)
+	j.connectOverHTTP()
 	var document struct{ Paths map[string]map[string]any }
 	if err := json.Unmarshal(j.call("GET", "/v1/openapi.json", "/v1/openapi.json", ""), &document); err != nil || len(document.Paths) < 8 {
 		j.t.Fatalf("the document: %v", err)
@@ -114,8 +114,9 @@ func (j *journey) ask() {
 }
 
 // connectOverHTTP tries logins that are not good, a server in trouble, and then
-// what the CLI did.
-func (j *journey) connectOverHTTP(resource string) {
+// what the CLI did, for somebody else.
+func (j *journey) connectOverHTTP() {
+	resource := object[resourceView](j.machine, "resource", "create", "Cy", "--tenant", "acme", "--timezone", "Europe/Berlin").ID
 	login := func(address, user, password string) string {
 		body, err := json.Marshal(map[string]any{"provider": busy.CalDAV, "resource": resource, "login": map[string]string{
 			"url": address, "username": user, "password": password,

@@ -267,6 +267,9 @@ func (j *journey) reconnect() {
 		}
 		j.both(exitUsage, nowhere+"guess", args...)
 		j.both(exitOK, nowhere+"changed", args...)
+		j.both(exitOK, "", "connection", "pause", c.ID.String(), "--tenant", "acme")
+		j.both(exitOK, "", "connection", "show", c.ID.String(), "--tenant", "acme")
+		j.both(exitOK, "", "connection", "resume", c.ID.String(), "--tenant", "acme")
 	}
 	j.resync(exitOK)
 }

@@ -76,9 +76,10 @@ func (j *journey) wrongLogins() [][3]string {
 
 func (j *journey) connect() {
 	j.add(exitOK, j.server.url, stuffedUser, stuffedPassword)
-	j.add(exitOK, j.server.url, stuffedUser, stuffedPassword, "--json")
+	j.add(exitUsage, j.server.url, stuffedUser, stuffedPassword) // once more
+	j.add(exitOK, j.server.url, stuffedUser, stuffedPassword, "--resource", "Bo", "--json")
 	j.cli(exitOK, j.server.url+stuffedFeedPath, "connection", "add", "feed", "--tenant", "acme", "--resource", "Bo", "--url-file", "-")
-	j.cli(exitOK, "", "connection", "add", "feed", "--tenant", "acme", "--resource", "Bo", "--url", j.server.url+stuffedFeedPath, "--json")
+	j.cli(exitOK, "", "connection", "add", "feed", "--tenant", "acme", "--resource", "Ada", "--url", j.server.url+stuffedFeedPath, "--json")
 	for _, provider := range []string{"google", "outlook"} { // which nobody has set up
 		j.both(exitUsage, "", "connection", "add", provider, "--tenant", "acme", "--resource", "Ada", "--wait=false")
 	}

@@ -22,7 +22,8 @@ func newConnectionCommand(a *app) *cobra.Command {
 		group("add", "Connect an account", newConnectionCalDAVCommand(a), newConnectionExchangeCommand(a), newConnectionFeedCommand(a),
 			newConnectionConsentCommand(a, busy.Google, "google", "a Google account"),
 			newConnectionConsentCommand(a, busy.Graph, "outlook", "an Outlook.com or Microsoft 365 account")),
-		newConnectionListCommand(a), newConnectionShowCommand(a), newConnectionReconnectCommand(a), newConnectionDisconnectCommand(a))
+		newConnectionListCommand(a), newConnectionShowCommand(a), newConnectionReconnectCommand(a),
+		newConnectionPauseCommand(a, true), newConnectionPauseCommand(a, false), newConnectionDisconnectCommand(a))
 }
 
 // loginFlags are how an account with a password is named.
@@ -95,6 +96,15 @@ func (s *session) verify(kind busy.Kind, login providers.Login) (busy.Secret, er
 		}
 	}
 	return nil, fmt.Errorf("no provider %s connects with a password", kind)
+}
+
+// reconnect gives a connection another login, after it was tried.
+func (s *session) reconnect(id busy.ConnectionID, kind busy.Kind, login providers.Login) error {
+	grant, err := s.verify(kind, login)
+	if err != nil {
+		return err
+	}
+	return s.store.ReplaceGrant(s, s.tenant.ID, id, grant, s.app.now())
 }
 
 // accounts connects and disconnects.
@@ -215,17 +225,31 @@ type connectionView struct {
 	Provider  busy.Kind            `json:"provider"`
 	State     busy.ConnectionState `json:"state"`
 	Reason    string               `json:"reason,omitempty"`
+	Detail    string               `json:"detail,omitempty"`
+	AdminURL  string               `json:"admin_consent_url,omitempty"`
 	CreatedAt time.Time            `json:"created_at"`
 	ChangedAt time.Time            `json:"changed_at"`
 	Calendars []calendarView       `json:"calendars,omitempty"`
 }
 
 func (s *session) viewConnection(c busy.Connection, calendars []busy.Calendar) connectionView {
-	v := connectionView{c.ID, c.Resource, c.Kind, c.State, c.Reason, c.CreatedAt, c.ChangedAt, nil}
+	v := connectionView{
+		ID: c.ID, Resource: c.Resource, Provider: c.Kind, State: c.State, Reason: c.Reason, Detail: c.Explain(),
+		AdminURL: s.adminURL(c), CreatedAt: c.CreatedAt, ChangedAt: c.ChangedAt,
+	}
 	for _, cal := range calendars {
 		v.Calendars = append(v.Calendars, s.viewCalendar(cal))
 	}
 	return v
+}
+
+// adminURL is where the administrator consents that a connection waits for; empty
+// if it waits for none.
+func (s *session) adminURL(c busy.Connection) string {
+	if c.State != busy.ConnectionAwaitingAdmin {
+		return ""
+	}
+	return s.accounts().AdminConsentURL(c.Kind, false)
 }
 
 func newConnectionListCommand(a *app) *cobra.Command {
@@ -247,9 +271,9 @@ func newConnectionListCommand(a *app) *cobra.Command {
 				views, rows := []connectionView{}, [][]string{}
 				for _, c := range all {
 					views = append(views, s.viewConnection(c, nil))
-					rows = append(rows, []string{c.ID.String(), names[c.Resource], string(c.Kind), string(c.State), c.Reason, ago(c.ChangedAt, a.now())})
+					rows = append(rows, []string{c.ID.String(), names[c.Resource], string(c.Kind), string(c.State), ago(c.ChangedAt, a.now()), c.Explain()})
 				}
-				return a.show(cmd, views, func(w io.Writer) { table(w, "id,resource,provider,state,reason,since", rows) })
+				return a.show(cmd, views, func(w io.Writer) { table(w, "id,resource,provider,state,since,why", rows) })
 			})
 		},
 	}
@@ -303,6 +327,12 @@ func (s *session) showConnection(connection busy.Connection) error {
 	table(w, "resource,provider,state,since", [][]string{
 		{names[connection.Resource], string(connection.Kind), state, ago(connection.ChangedAt, s.app.now())},
 	})
+	if why := connection.Explain(); why != "" {
+		say(w, "\n%s", why)
+	}
+	if address := s.adminURL(connection); address != "" {
+		say(w, "The administrator does that here: %s", address)
+	}
 	say(w, "")
 	return s.showCalendars(own)
 }
@@ -327,11 +357,7 @@ shown or reused. The login is tried before anything is saved.`,
 				if err != nil {
 					return err
 				}
-				grant, err := s.verify(connection.Kind, login)
-				if err != nil {
-					return err
-				}
-				if err := s.store.ReplaceGrant(s, s.tenant.ID, connection.ID, grant, a.now()); err != nil {
+				if err := s.reconnect(connection.ID, connection.Kind, login); err != nil {
 					if errors.Is(err, busy.ErrNotFound) {
 						return usage(errors.New("the connection is disconnected, which is final: add it anew with `busyd connection add`"))
 					}
@@ -345,6 +371,35 @@ shown or reused. The login is tried before anything is saved.`,
 	}
 	tenantFlag(c, &tenant)
 	flags.add(c)
+	return c
+}
+
+// newConnectionPauseCommand pauses a connection, or resumes it.
+func newConnectionPauseCommand(a *app, paused bool) *cobra.Command {
+	var tenant string
+	c := &cobra.Command{
+		Use:   "resume ID --tenant T",
+		Short: "Have a paused account read again",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.inTenant(cmd, tenant, func(s *session) error {
+				connection, err := s.connection(args[0])
+				if err != nil {
+					return err
+				}
+				if connection, err = s.accounts().Pause(s, s.tenant.ID, connection.ID, paused); err != nil {
+					return err
+				}
+				return a.show(cmd, s.viewConnection(connection, nil), func(w io.Writer) {
+					say(w, "%s is %s now.", connection.ID, connection.State)
+				})
+			})
+		},
+	}
+	if paused {
+		c.Use, c.Short = "pause ID --tenant T", "Have nothing of an account read until it is resumed; what is known stays, and grows stale"
+	}
+	tenantFlag(c, &tenant)
 	return c
 }
 

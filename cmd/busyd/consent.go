@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,6 +67,10 @@ func (s *session) consent(c busy.Consent, wait bool) error {
 	if missing := unregistered(s.config, c.Kind); missing != "" {
 		return usage(fmt.Errorf("%s.client_id and %s.client_secret are missing: register busyd with the provider, see README.md", missing, missing))
 	}
+	before, err := s.store.Connections(s, s.tenant.ID)
+	if err != nil {
+		return err
+	}
 	began := s.app.now()
 	address, err := s.accounts().Begin(s, c)
 	if err != nil {
@@ -76,7 +81,7 @@ func (s *session) consent(c busy.Consent, wait bool) error {
 	}
 	// To the standard error, so that what scripts read is the result alone.
 	say(s.cmd.ErrOrStderr(), "The owner consents here, within ten minutes:\n\n  %s\n\nWaiting ...", address)
-	connection, err := s.awaitConsent(c, began)
+	connection, err := s.awaitConsent(c, before, began)
 	if err != nil {
 		return err
 	}
@@ -105,7 +110,8 @@ func unregistered(c configs.Config, kind busy.Kind) string {
 }
 
 // awaitConsent returns the connection that the owner's consent makes, or mends.
-func (s *session) awaitConsent(c busy.Consent, began time.Time) (busy.Connection, error) {
+// Before are the connections that there were.
+func (s *session) awaitConsent(c busy.Consent, before []busy.Connection, began time.Time) (busy.Connection, error) {
 	end := time.After(consentFor)
 	for {
 		connections, err := s.store.Connections(s, s.tenant.ID)
@@ -113,13 +119,13 @@ func (s *session) awaitConsent(c busy.Consent, began time.Time) (busy.Connection
 			return busy.Connection{}, err
 		}
 		for _, found := range connections {
-			switch {
-			case found.ID == c.Connection && found.State == busy.ConnectionAwaitingAdmin && !found.ChangedAt.Before(began):
-				return busy.Connection{}, errors.New("the owner's organisation must consent first: ask its administrator, then begin anew")
-			case found.State != busy.ConnectionActive || found.Kind != c.Kind || found.Resource != c.Resource:
-			case found.ID == c.Connection && !found.ChangedAt.Before(began), c.Connection.IsZero() && !found.CreatedAt.Before(began):
-				return found, nil
+			if !answers(found, c, before, began) {
+				continue
 			}
+			if found.State == busy.ConnectionAwaitingAdmin {
+				return busy.Connection{}, s.awaitingAdmin(c, found)
+			}
+			return found, nil
 		}
 		select {
 		case <-s.Done():
@@ -129,4 +135,29 @@ func (s *session) awaitConsent(c busy.Consent, began time.Time) (busy.Connection
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// answers reports whether the consent that was asked for left a connection as it
+// was found: read, or waiting for the organisation.
+func answers(found busy.Connection, c busy.Consent, before []busy.Connection, began time.Time) bool {
+	waits := found.State == busy.ConnectionAwaitingAdmin
+	if found.Kind != c.Kind || found.Resource != c.Resource || !waits && !found.State.Polled() || found.ChangedAt.Before(began) {
+		return false
+	}
+	if !c.Connection.IsZero() {
+		return found.ID == c.Connection
+	}
+	return waits || !slices.ContainsFunc(before, func(b busy.Connection) bool {
+		return b.ID == found.ID && b.State != busy.ConnectionAwaitingAdmin
+	})
+}
+
+// awaitingAdmin tells who has to do what.
+func (s *session) awaitingAdmin(c busy.Consent, connection busy.Connection) error {
+	where := ""
+	if address := s.accounts().AdminConsentURL(c.Kind, c.Push); address != "" {
+		where = " at\n\n  " + address + "\n\nand"
+	}
+	return marked{fmt.Errorf("the owner's organisation must consent first: ask its administrator to do so%s begin anew then, with --reconnect %s",
+		where, connection.ID), []error{errAttention}}
 }

@@ -101,7 +101,8 @@ func (d *daemon) stop(server *http.Server, parts *parts) error {
 }
 
 func (d *daemon) open(ctx context.Context) (err error) {
-	if d.store, err = openStore(ctx, d.config); err != nil {
+	d.metrics = newMetrics()
+	if d.store, err = openStore(ctx, d.config, d.metrics.observePassage); err != nil {
 		return err
 	}
 	if d.redis, err = queue.Open(d.config.RedisURL); err != nil {
@@ -109,7 +110,7 @@ func (d *daemon) open(ctx context.Context) (err error) {
 		return usage(fmt.Errorf("redis_url: %w", err))
 	}
 	d.queue = queue.NewClient(d.redis, time.Now)
-	d.metrics = newMetrics(d.store, d.queue, d.log)
+	d.metrics.measure(d.store, d.queue, d.log)
 	d.gate = transport.NewGate(queue.NewLimits(d.redis, time.Now), d.config.Worker.Concurrency)
 	if d.providers == nil {
 		d.providers = newProviders(d.config, d.gate, d.metrics.observeCall)

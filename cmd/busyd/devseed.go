@@ -33,7 +33,7 @@ const (
 // seed makes what is missing: the tenant with the sample people, always, and
 // that of the user's own account, if there is one.
 func (a *app) seed(ctx context.Context, cmd *cobra.Command, g *ground, o devOptions) (seeded, error) {
-	st, err := openStore(ctx, g.config)
+	st, err := openStore(ctx, g.config, nil)
 	if err != nil {
 		return seeded{}, err
 	}
@@ -100,7 +100,11 @@ func (s *session) seedConnection(kind busy.Kind, resource busy.ResourceID, login
 	if len(live) > 0 && !anew {
 		return nil
 	}
-	if _, _, err := s.connect(kind, resource, login); err != nil {
+	_, _, err = s.connect(kind, resource, login)
+	if wrong := (*busy.Violation)(nil); errors.As(err, &wrong) && wrong.Field == "account" && len(live) == 1 {
+		return s.reconnect(live[0], kind, login) // with another password
+	}
+	if err != nil {
 		return err
 	}
 	for _, id := range live {
@@ -173,7 +177,7 @@ func (s *session) wanted(result *seeded) error {
 		return err
 	}
 	for _, c := range calendars {
-		if c.Selected && c.Connected == busy.ConnectionActive {
+		if c.Selected && c.Connected.Polled() {
 			result.calendars = append(result.calendars, c)
 		}
 	}

@@ -79,7 +79,7 @@ const examining = 10 * time.Second
 func (a *app) examineDatabase(ctx context.Context, c configs.Config) []finding {
 	ctx, cancel := context.WithTimeout(ctx, examining)
 	defer cancel()
-	st, err := openStore(ctx, c)
+	st, err := openStore(ctx, c, nil)
 	if err != nil {
 		return []finding{{Name: "database", Detail: oneLine(err), Cure: "check database_url; run `busyd migrate`, and `GRANT busyd_app, busyd_sweep, busyd_gate TO` its login"}}
 	}

@@ -78,7 +78,10 @@ func (g *gauges) readLag(ctx context.Context, now time.Time) {
 	g.add("calendars_due", "Calendars that should have been looked at.", float64(lag.Due))
 	g.add("calendars_pending", "Calendars that were never read completely.", float64(lag.Pending))
 	g.add("calendars_degraded", "Calendars with events whose time is not fully known.", float64(lag.Degraded))
-	for _, state := range []busy.ConnectionState{busy.ConnectionActive, busy.ConnectionNeedsReconnect, busy.ConnectionPaused} {
+	for _, state := range busy.ConnectionStates() {
+		if state == busy.ConnectionDisconnected {
+			continue // has no calendars
+		}
 		g.add("calendars", "Selected calendars by the state of their connection.", float64(lag.States[state]), "state", string(state))
 	}
 }

@@ -30,6 +30,7 @@ type metrics struct {
 	throttles *prometheus.CounterVec
 	requests  *prometheus.HistogramVec
 	pushes    *prometheus.CounterVec
+	passages  *prometheus.CounterVec
 }
 
 // The buckets reach from a poll that finds nothing to a first reading.
@@ -38,7 +39,7 @@ var (
 	requestBuckets = []float64{.001, .003, .01, .03, .1, .3, 1, 3, 10}
 )
 
-func newMetrics(st *store.Store, q *queue.Client, log *slog.Logger) *metrics {
+func newMetrics() *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "busyd_" + name, Help: help}, labels)
 	}
@@ -55,17 +56,22 @@ func newMetrics(st *store.Store, q *queue.Client, log *slog.Logger) *metrics {
 		callTime:  histogram("provider_call_seconds", "From a request to a provider to its answer's header.", runBuckets, "provider"),
 		throttles: counter("provider_throttles_total", "Requests that a provider answered with 429 Too Many Requests.", "provider"),
 		pushes:    counter("pushes_total", "Hints in callbacks of providers: about a watch of ours, or from strangers.", "provider", "known"),
+		passages:  counter("connection_transitions_total", "Connections that this process saw go from one state into another; from is empty for a new one.", "from", "to", "provider"),
 		requests:  histogram("http_request_seconds", "How long requests took to answer.", requestBuckets, "route", "status"),
 	}
 	m.registry.MustRegister(
-		m.runs, m.runTime, m.blocks, m.events, m.calls, m.callTime, m.throttles, m.requests, m.pushes,
-		newGauges(st.Lag, q.Depths, log),
+		m.runs, m.runTime, m.blocks, m.events, m.calls, m.callTime, m.throttles, m.requests, m.pushes, m.passages,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "busyd_build_info", Help: "1, labelled with the version.", ConstLabels: prometheus.Labels{"version": version()},
 		}, func() float64 { return 1 }),
 	)
 	return m
+}
+
+// measure adds what is read from Postgres and Redis.
+func (m *metrics) measure(st *store.Store, q *queue.Client, log *slog.Logger) {
+	m.registry.MustRegister(newGauges(st.Lag, q.Depths, log))
 }
 
 func (m *metrics) handler() http.Handler {
@@ -95,4 +101,8 @@ func (m *metrics) observeRequest(route string, status int, elapsed time.Duration
 
 func (m *metrics) observePush(kind busy.Kind, known bool) {
 	m.pushes.WithLabelValues(string(kind), strconv.FormatBool(known)).Inc()
+}
+
+func (m *metrics) observePassage(kind busy.Kind, from, to busy.ConnectionState) {
+	m.passages.WithLabelValues(string(from), string(to), string(kind)).Inc()
 }

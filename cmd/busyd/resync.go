@@ -113,7 +113,7 @@ func (s *session) showResync(w *watch, waited bool) error {
 			outcome = ""
 		}
 		view.Calendars = append(view.Calendars, resyncedView{p.now.ID, p.now.Name, p.done, p.failed, outcome, p.now.AsOf})
-		rows = append(rows, []string{p.now.Name, p.word(), ago(p.now.AsOf, s.app.now()), advice(p.now, "")})
+		rows = append(rows, []string{p.now.Name, p.word(), ago(p.now.AsOf, s.app.now()), advice(p.now, busy.Connection{ID: p.now.Connection, Kind: p.now.Kind, State: p.now.Connected})})
 	}
 	return s.app.show(s.cmd, view, func(out io.Writer) {
 		if !waited {

@@ -60,14 +60,16 @@ type statusView struct {
 	Calendar busy.CalendarID    `json:"calendar"`
 	Name     string             `json:"name"`
 	State    busy.CalendarState `json:"state"`
-	AsOf     time.Time          `json:"as_of,omitzero"`
-	Running  bool               `json:"running"`
-	NextAt   time.Time          `json:"next_at,omitzero"`
-	Lag      float64            `json:"lag_seconds"`
-	Outcome  busy.Outcome       `json:"outcome,omitempty"`
-	Failures int                `json:"failures"`
-	Problems int                `json:"problems"`
-	Advice   string             `json:"advice,omitempty"`
+	// Connection is the state of the calendar's connection.
+	Connection busy.ConnectionState `json:"connection"`
+	AsOf       time.Time            `json:"as_of,omitzero"`
+	Running    bool                 `json:"running"`
+	NextAt     time.Time            `json:"next_at,omitzero"`
+	Lag        float64              `json:"lag_seconds"`
+	Outcome    busy.Outcome         `json:"outcome,omitempty"`
+	Failures   int                  `json:"failures"`
+	Problems   int                  `json:"problems"`
+	Advice     string               `json:"advice,omitempty"`
 }
 
 func (s *session) status() ([]statusView, error) {
@@ -79,9 +81,9 @@ func (s *session) status() ([]statusView, error) {
 	if err != nil {
 		return nil, err
 	}
-	reasons := map[busy.ConnectionID]string{}
+	of := map[busy.ConnectionID]busy.Connection{}
 	for _, c := range connections {
-		reasons[c.ID] = c.Reason
+		of[c.ID] = c
 	}
 	calendars, err := s.store.Calendars(s, s.tenant.ID)
 	if err != nil {
@@ -95,9 +97,9 @@ func (s *session) status() ([]statusView, error) {
 		}
 		views = append(views, statusView{
 			Tenant: s.tenant.Name, Resource: names[c.Resource], Calendar: c.ID, Name: c.Name,
-			State: stateNow(c, now, s.config.API.StaleAfter), AsOf: c.AsOf, Running: c.Running, NextAt: c.DueAt,
+			State: stateNow(c, now, s.config.API.StaleAfter), Connection: c.Connected, AsOf: c.AsOf, Running: c.Running, NextAt: c.DueAt,
 			Lag: lag(c, now).Seconds(), Outcome: c.Outcome, Failures: c.Failures, Problems: c.Problems,
-			Advice: advice(c, reasons[c.Connection]),
+			Advice: advice(c, of[c.Connection]),
 		})
 	}
 	return views, nil
@@ -115,15 +117,12 @@ func lag(c busy.Calendar, now time.Time) time.Duration {
 const tolerable = 2 * time.Minute
 
 // advice says what a person can do; nothing if there is nothing to do.
-func advice(c busy.Calendar, reason string) string {
-	if reason != "" {
-		reason = " (" + reason + ")"
-	}
+func advice(c busy.Calendar, of busy.Connection) string {
 	switch c.Connected {
-	case busy.ConnectionNeedsReconnect:
-		return "the account refuses the password" + reason + ": busyd connection reconnect " + c.Connection.String()
+	case busy.ConnectionNeedsReconnect, busy.ConnectionAwaitingAdmin:
+		return of.Explain() + " " + reconnecting(of)
 	case busy.ConnectionPaused:
-		return "paused" + reason + ": see the log, then busyd connection reconnect " + c.Connection.String()
+		return "paused: busyd connection resume " + of.ID.String()
 	}
 	switch c.Outcome {
 	case busy.OutcomeGone:
@@ -145,7 +144,22 @@ func advice(c busy.Calendar, reason string) string {
 	return ""
 }
 
+// reconnecting is the command that reconnects an account.
+func reconnecting(c busy.Connection) string {
+	switch c.Kind {
+	case busy.Google:
+		return "busyd connection add google --reconnect " + c.ID.String()
+	case busy.Graph:
+		return "busyd connection add outlook --reconnect " + c.ID.String()
+	default:
+		return "busyd connection reconnect " + c.ID.String()
+	}
+}
+
 func needsAttention(v statusView) bool {
+	if v.Connection != busy.ConnectionActive {
+		return true
+	}
 	switch v.State {
 	case busy.StateStale, busy.StateNeedsReconnect, busy.StatePaused, busy.StateDegraded:
 		return true
@@ -165,7 +179,7 @@ func (a *app) showStatus(cmd *cobra.Command, all []statusView) error {
 			next = "being read"
 		}
 		rows = append(rows, []string{
-			v.Tenant, v.Resource, v.Name, string(v.State), ago(v.AsOf, now), short(time.Duration(v.Lag * float64(time.Second))),
+			v.Tenant, v.Resource, v.Name, string(v.State), string(v.Connection), ago(v.AsOf, now), short(time.Duration(v.Lag * float64(time.Second))),
 			string(v.Outcome), next, v.Advice,
 		})
 	}
@@ -177,7 +191,7 @@ func (a *app) showStatus(cmd *cobra.Command, all []statusView) error {
 			say(w, "No calendars are connected; see `busyd connection add --help`.")
 			return
 		}
-		table(w, "tenant,resource,calendar,state,as of,lag,last outcome,next,what to do", rows)
+		table(w, "tenant,resource,calendar,state,connection,as of,lag,last outcome,next,what to do", rows)
 	}); err != nil {
 		return err
 	}

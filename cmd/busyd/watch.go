@@ -92,8 +92,8 @@ func (p *progress) judge(c busy.Calendar, exists bool, now time.Time) {
 	}
 	p.now = c
 	read := c.AsOf.After(p.before.AsOf)
-	failed := c.Failures > p.before.Failures || c.Connected != busy.ConnectionActive
-	again := c.Running || c.Connected == busy.ConnectionActive && !c.DueAt.After(now)
+	failed := c.Failures > p.before.Failures || !c.Connected.Polled()
+	again := c.Running || c.Connected.Polled() && !c.DueAt.After(now)
 	p.done, p.failed = (read || failed) && !again, failed && !read
 }
 

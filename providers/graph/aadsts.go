@@ -39,11 +39,14 @@ var refused = map[int]providers.Fault{
 	70000:  providers.Revoked, // the grant is not valid
 	70008:  providers.Revoked, // the grant has expired
 	70043:  providers.Revoked, // the organisation limits how long one stays signed in
-	90094:  providers.Revoked, // an administrator must consent
-	90095:  providers.Revoked, // an administrator must consent
 	500341: providers.Revoked, // the account was deleted
 	700082: providers.Revoked, // the grant was not used for too long
 	700084: providers.Revoked, // the grant of a page in the browser has expired
+
+	90093:  providers.AwaitingAdmin, // an administrator must consent
+	90094:  providers.AwaitingAdmin, // an administrator must consent
+	90095:  providers.AwaitingAdmin, // an administrator is asked to consent
+	900941: providers.AwaitingAdmin, // an administrator must consent
 
 	70001:   providers.Operator, // no such application
 	70002:   providers.Operator, // the application's credential is refused
@@ -106,7 +109,7 @@ func refusalOf(e *oauth2.RetrieveError) *providers.Error {
 // rank orders faults where several numbers come at once: what may pass counts
 // before what is ours to mend, and that before what would disconnect an owner.
 var rank = map[providers.Fault]int{
-	providers.Throttled: 4, providers.Transient: 3, providers.Operator: 2, providers.Revoked: 1,
+	providers.Throttled: 5, providers.Transient: 4, providers.Operator: 3, providers.AwaitingAdmin: 2, providers.Revoked: 1,
 }
 
 // faultOf returns the fault that the numbers amount to, and the number that

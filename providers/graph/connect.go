@@ -21,9 +21,7 @@ func (p *Provider) AuthorizationURL(c providers.Consent) string {
 	return p.app.AuthorizationURL(c, scopes(c.Push), oauth2.SetAuthURLParam("prompt", "select_account"))
 }
 
-// AdminConsentURL is where an administrator consents for a whole organisation,
-// after which its people can connect. The browser comes back as from
-// AuthorizationURL; Authorize then says that the way is free.
+// AdminConsentURL implements [providers.AdminConsenter].
 func (p *Provider) AdminConsentURL(c providers.Consent) string {
 	tenant := p.Tenant
 	if tenant == "common" || tenant == "consumers" {
@@ -33,19 +31,19 @@ func (p *Provider) AdminConsentURL(c providers.Consent) string {
 	if c.Push {
 		scope = ScopeRead
 	}
-	q := url.Values{
-		"client_id": {p.ClientID}, "scope": {scope}, "redirect_uri": {c.Redirect}, "state": {c.State},
-	}
+	q := url.Values{"client_id": {p.ClientID}, "scope": {scope}, "redirect_uri": {c.Redirect}}
 	return p.Endpoints.Login + "/" + url.PathEscape(tenant) + "/v2.0/adminconsent?" + q.Encode()
+}
+
+// AdminConsented implements [providers.AdminConsenter].
+func (p *Provider) AdminConsented(callback url.Values) bool {
+	return callback.Get("error") == "" && strings.EqualFold(callback.Get("admin_consent"), "true")
 }
 
 // Authorize implements [providers.Authorizer].
 func (p *Provider) Authorize(ctx context.Context, c providers.Consent, callback url.Values) (busy.Secret, error) {
 	if callback.Get("error") != "" {
 		return nil, refusedConsent(callback)
-	}
-	if strings.EqualFold(callback.Get("admin_consent"), "true") {
-		return nil, busy.Invalid("consent", "was given for the whole organisation: connect the account now")
 	}
 	if callback.Get("code") == "" {
 		return nil, busy.Invalid("code", "is missing: begin anew")

@@ -153,12 +153,14 @@ func TestAdminConsent(t *testing.T) {
 	if err != nil || resp.StatusCode != http.StatusFound {
 		t.Fatalf("%v %v", resp, err)
 	}
-	back := come(t, resp.Header.Get("Location"), nil)
-	if back.Get("state") != "state" {
-		t.Error("the state does not come back")
+	if back := come(t, resp.Header.Get("Location"), nil); !a.provider.AdminConsented(back) {
+		t.Errorf("came back with %v", back)
 	}
-	_, err = a.provider.Authorize(context.Background(), consent(false), back)
-	violation(t, err, "consent", "connect the account now")
+	for _, other := range []url.Values{{}, {"code": {"c"}}, {"admin_consent": {"True"}, "error": {"access_denied"}}} {
+		if a.provider.AdminConsented(other) {
+			t.Errorf("%v counts as an administrator's consent", other)
+		}
+	}
 	refused(t, a.server)
 }
 

@@ -27,7 +27,9 @@ type Store interface {
 	Connections(ctx context.Context, tenant busy.TenantID) ([]busy.Connection, error)
 	Account(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID) (busy.Secret, error)
 	ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, grant busy.Secret, now time.Time) error
-	Await(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error
+	Await(ctx context.Context, tenant busy.TenantID, c busy.Consent, reason string, now time.Time) error
+	Pause(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error
+	Resume(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error
 	Disconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, farewell bool, now time.Time) error
 	Downgrade(ctx context.Context, tenant busy.TenantID, downgraded bool, now time.Time) error
 	ClaimFarewells(ctx context.Context, now time.Time, limit int, again time.Duration) ([]busy.FarewellID, error)
@@ -64,7 +66,23 @@ type Connected struct {
 	Tenant     busy.TenantID
 	Connection busy.Connection
 	Calendars  []busy.Calendar // nil after a reconnect: they are those there were
+	// Consented: an administrator has consented for an organisation. Nothing was
+	// connected by that, and all else is empty.
+	Consented bool
 }
+
+// AwaitingAdmin is the error of a consent that an owner cannot give before the
+// organisation's administrator has.
+type AwaitingAdmin struct {
+	URL string // where the administrator consents; empty: nobody but the provider knows
+	Err error
+}
+
+func (e *AwaitingAdmin) Error() string {
+	return "the organisation must consent first: " + e.Err.Error()
+}
+
+func (e *AwaitingAdmin) Unwrap() error { return e.Err }
 
 // Begin returns the address at which the owner consents, and where to be sent
 // back with what Finish takes. A [busy.Violation] for a provider that is not
@@ -104,8 +122,12 @@ func (s *Service) checkReconnect(ctx context.Context, c busy.Consent) error {
 
 // Finish takes what a browser came back with. Its state is good once; a state
 // that is not, and a consent that was not given, are [busy.Violation]s that say
-// what to do. The tenant is the state's, and known even where the rest fails.
+// what to do; one that the organisation must give first is an [AwaitingAdmin]. The
+// tenant is the state's, and known even where the rest fails.
 func (s *Service) Finish(ctx context.Context, callback url.Values) (Connected, error) {
+	if s.adminConsented(callback) {
+		return Connected{Consented: true}, nil
+	}
 	consent, err := s.Store.TakeConsent(ctx, callback.Get("state"), s.Now())
 	if errors.Is(err, busy.ErrNotFound) {
 		return Connected{}, busy.Invalid("state", "is not one that busyd waits for: it was used, or is older than ten minutes. Begin anew")
@@ -121,8 +143,9 @@ func (s *Service) Finish(ctx context.Context, callback url.Values) (Connected, e
 	grant, err := authorizer.Authorize(ctx, providers.Consent{
 		Verifier: consent.Verifier, Redirect: s.Callback, Push: consent.Push,
 	}, callback)
-	if providers.FaultOf(err) == providers.AwaitingAdmin && !consent.Connection.IsZero() {
-		return done, errors.Join(err, s.Store.Await(ctx, consent.Tenant, consent.Connection, s.Now()))
+	if providers.FaultOf(err) == providers.AwaitingAdmin {
+		waiting := &AwaitingAdmin{URL: s.AdminConsentURL(consent.Kind, consent.Push), Err: err}
+		return done, errors.Join(waiting, s.Store.Await(ctx, consent.Tenant, consent, providers.CodeOf(err), s.Now()))
 	}
 	if err != nil {
 		return done, fmt.Errorf("exchange the consent: %w", err)
@@ -132,13 +155,56 @@ func (s *Service) Finish(ctx context.Context, callback url.Values) (Connected, e
 		return done, fmt.Errorf("find the account's name: %w", err)
 	}
 	if !consent.Connection.IsZero() {
-		done.Connection, err = s.reconnect(ctx, consent, grant, account)
-		return done, err
+		was, err := s.Store.Account(ctx, consent.Tenant, consent.Connection)
+		if err != nil {
+			return done, err
+		}
+		if was != nil {
+			done.Connection, err = s.reconnect(ctx, consent, grant, was, account)
+			return done, err
+		}
+		// It still waits for its first consent: creating one gives it that.
+		if err := s.checkReconnect(ctx, consent); err != nil {
+			return done, err
+		}
 	}
 	done.Connection, done.Calendars, err = s.create(ctx, consent.Tenant, busy.NewConnection{
 		Resource: consent.Resource, Kind: consent.Kind, Grant: grant, Account: account,
 	})
 	return done, err
+}
+
+// AdminConsentURL is where an administrator consents for all people of an
+// organisation; empty for a provider that has no such page.
+func (s *Service) AdminConsentURL(kind busy.Kind, push bool) string {
+	p, ok := s.providers[kind].(providers.AdminConsenter)
+	if !ok {
+		return ""
+	}
+	return p.AdminConsentURL(providers.Consent{Redirect: s.Callback, Push: push})
+}
+
+// adminConsented needs no state: whoever says so learns and changes nothing.
+func (s *Service) adminConsented(callback url.Values) bool {
+	for _, p := range s.Config.Providers {
+		if c, ok := p.(providers.AdminConsenter); ok && c.AdminConsented(callback) {
+			return true
+		}
+	}
+	return false
+}
+
+// Pause has nothing of a connection read, or all of it again. A [busy.Violation]
+// for one that is not read for another reason.
+func (s *Service) Pause(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, paused bool) (busy.Connection, error) {
+	change := s.Store.Resume
+	if paused {
+		change = s.Store.Pause
+	}
+	if err := change(ctx, tenant, id, s.Now()); err != nil {
+		return busy.Connection{}, err
+	}
+	return s.Store.Connection(ctx, tenant, id)
 }
 
 // Password connects an account with a password. The login is verified against
@@ -155,8 +221,16 @@ func (s *Service) Password(ctx context.Context, tenant busy.TenantID, resource b
 		return Connected{}, err
 	}
 	done := Connected{Tenant: tenant}
-	done.Connection, done.Calendars, err = s.create(ctx, tenant, busy.NewConnection{Resource: resource, Kind: kind, Grant: grant})
+	done.Connection, done.Calendars, err = s.create(ctx, tenant, busy.NewConnection{
+		Resource: resource, Kind: kind, Grant: grant, Account: accountOf(login),
+	})
 	return done, err
+}
+
+// accountOf names the account of a login. The same account typed in another way is
+// another one.
+func accountOf(l providers.Login) busy.Secret {
+	return busy.Secret(l.URL + "\x00" + l.Username + "\x00" + l.Mailbox)
 }
 
 // create finds the account's calendars and stores all of it. The store makes the
@@ -181,12 +255,8 @@ func (s *Service) create(ctx context.Context, tenant busy.TenantID, c busy.NewCo
 	return s.Store.CreateConnection(ctx, tenant, c, s.Now())
 }
 
-// reconnect gives a connection the new grant, if it is for the same account.
-func (s *Service) reconnect(ctx context.Context, c busy.Consent, grant, account busy.Secret) (busy.Connection, error) {
-	was, err := s.Store.Account(ctx, c.Tenant, c.Connection)
-	if err != nil {
-		return busy.Connection{}, err
-	}
+// reconnect gives a connection the new grant, if it is for the account that it was.
+func (s *Service) reconnect(ctx context.Context, c busy.Consent, grant, was, account busy.Secret) (busy.Connection, error) {
 	if string(was) != string(account) {
 		return busy.Connection{}, busy.Invalid("account", "must be the one that the connection reads: sign in to that one, or make a new connection")
 	}

@@ -46,6 +46,12 @@ func (p *provider) Authorize(_ context.Context, c providers.Consent, callback ur
 	return busy.Secret("grant of " + p.account), p.authorize
 }
 
+func (p *provider) AdminConsentURL(c providers.Consent) string {
+	return "https://provider.example/admin?" + url.Values{"redirect": {c.Redirect}}.Encode()
+}
+
+func (p *provider) AdminConsented(callback url.Values) bool { return callback.Has("admin") }
+
 func (p *provider) AccountOf(busy.Secret) (busy.Secret, error) { return busy.Secret(p.account), nil }
 
 func (p *provider) Revoke(_ context.Context, grant busy.Secret) error {
@@ -242,6 +248,56 @@ func TestReconnectingKeepsTheConnection(t *testing.T) {
 	}
 }
 
+// An owner whose organisation must consent first is told where, waits as a
+// connection that everybody sees, and is connected as that once it has.
+func TestWaitingForTheAdministrator(t *testing.T) {
+	r := newRoom(t)
+	r.provider.authorize = &providers.Error{Fault: providers.AwaitingAdmin, Code: "consent_required"}
+	_, err := r.service.Finish(ctx, r.begin(busy.Consent{}))
+	var waiting *connect.AwaitingAdmin
+	if !errors.As(err, &waiting) || waiting.URL != "https://provider.example/admin?redirect=https%3A%2F%2Fbusyd.example%2Foauth%2Fcallback" {
+		t.Fatalf("%v", err)
+	}
+	all, err := r.Store.Connections(ctx, r.tenant.ID)
+	r.must(err)
+	if len(all) != 1 || all[0].State != busy.ConnectionAwaitingAdmin || all[0].Reason != "consent_required" {
+		t.Fatalf("%+v", all)
+	}
+	if done, err := r.service.Finish(ctx, url.Values{"admin": {"yes"}}); err != nil || !done.Consented {
+		t.Errorf("the administrator comes back to %+v, %v", done, err)
+	}
+	r.provider.authorize = nil
+	for _, how := range []busy.Consent{{Connection: all[0].ID}, {}} {
+		done, err := r.service.Finish(ctx, r.begin(how))
+		if how.Connection.IsZero() { // it was connected just before
+			if !errors.Is(err, busy.ErrInvalid) {
+				t.Errorf("connected twice: %v", err)
+			}
+			continue
+		}
+		r.must(err)
+		if done.Connection.ID != all[0].ID || len(done.Calendars) != 2 || r.state(all[0].ID) != busy.ConnectionActive {
+			t.Errorf("connected %+v", done)
+		}
+	}
+}
+
+// The same login is one account.
+func TestAPasswordIsConnectedOnce(t *testing.T) {
+	r := newRoom(t)
+	login := providers.Login{URL: "https://dav.example", Username: "ada", Password: busy.Secret("right")}
+	try := func() error {
+		_, err := r.service.Password(ctx, r.tenant.ID, r.resource.ID, busy.CalDAV, login)
+		return err
+	}
+	r.must(try())
+	if err := try(); !errors.Is(err, busy.ErrInvalid) {
+		t.Errorf("the second time: %v", err)
+	}
+	login.Username = "bo"
+	r.must(try())
+}
+
 func TestPartingTellsTheProvider(t *testing.T) {
 	r := newRoom(t)
 	done := r.connect()
@@ -259,7 +315,9 @@ func TestPartingTellsTheProvider(t *testing.T) {
 // While another connection reads the account, its grant is not withdrawn.
 func TestASharedGrantIsKept(t *testing.T) {
 	r := newRoom(t)
-	first, second := r.connect(), r.connect()
+	first := r.connect()
+	r.resource = r.Resource(t, r.tenant.ID, "another")
+	second := r.connect()
 	r.provider.calls = nil
 	r.must(r.service.Disconnect(ctx, r.tenant.ID, first.Connection.ID))
 	r.expect()
@@ -328,6 +386,7 @@ func TestAFarewellIsNeverForgotten(t *testing.T) {
 func TestDowngradingDisconnectsEverything(t *testing.T) {
 	r := newRoom(t)
 	r.connect()
+	r.resource = r.Resource(t, r.tenant.ID, "another")
 	r.connect()
 	r.provider.calls = nil
 	r.must(r.service.Downgrade(ctx, r.tenant.ID, true))

@@ -37,8 +37,12 @@ func (r *run) settle(err error) busy.Release {
 		release.Outcome = busy.OutcomeUnauthorized
 		release.Connection = busy.ConnectionNeedsReconnect
 		release.Reason = providers.CodeOf(err)
+	case providers.AwaitingAdmin:
+		release.Outcome = busy.OutcomeUnauthorized
+		release.Connection = busy.ConnectionAwaitingAdmin
+		release.Reason = providers.CodeOf(err)
 	case providers.CalendarGone:
-		return r.gone(now)
+		release = r.gone(now)
 	case providers.Throttled:
 		release.Outcome = busy.OutcomeThrottled
 		if after := now.Add(min(providers.AfterOf(err), maxAfter)); after.After(backoff) {
@@ -62,7 +66,17 @@ func (r *run) settle(err error) busy.Release {
 			release.Outcome = busy.OutcomeUnreachable
 		}
 	}
+	if release.Connection == "" && r.keepsFailing(release) {
+		release.Connection = busy.ConnectionDegraded
+	}
 	return release
+}
+
+// keepsFailing reports whether this failure is one too many. A connection that is
+// degraded already is so.
+func (r *run) keepsFailing(release busy.Release) bool {
+	return release.Outcome != busy.OutcomeDeferred && r.work.Failures+1 >= busy.KeepsFailing &&
+		r.work.Connected == busy.ConnectionActive
 }
 
 // obey has the account's other runs, too, keep the pause that the provider asks
@@ -75,6 +89,9 @@ func (r *run) obey(ctx context.Context, err error) {
 
 func (r *run) succeeded(now time.Time) busy.Release {
 	release := busy.Release{Outcome: busy.OutcomeUnchanged, AsOf: r.began}
+	if r.work.Connected == busy.ConnectionDegraded {
+		release.Connection = busy.ConnectionActive
+	}
 	changed := r.work.ChangedAt
 	if r.tally.Events+r.tally.Blocks > 0 {
 		release.Outcome = busy.OutcomeChanged
