@@ -22,6 +22,8 @@ func (s *session) changes(ctx context.Context, q providers.Query) (providers.Pag
 		return providers.Page{}, err
 	}
 	switch {
+	case s.pending.continues(q, since) && s.pending.isDelivered():
+		return providers.Page{}, errTorn
 	case s.pending.continues(q, since):
 		return s.deliver(), nil
 	case since.Full:
@@ -80,9 +82,10 @@ func (s *session) read(ctx context.Context, q providers.Query, state string) (pr
 
 // compare tells what of the view the caller holds, and delivers the rest. It is
 // a complete listing only if the folder stood still and every slice could be
-// read; else nothing may be taken for removed.
+// read; else nothing may be taken for removed. Of a folder that would not stand
+// still, the reading fails in the end.
 func (s *session) compare(ctx context.Context, q providers.Query, v *view, mark cursor, still bool) (providers.Page, error) {
-	next := &pending{remote: string(q.Remote), full: still && len(v.skipped) == 0, after: mark}
+	next := &pending{remote: string(q.Remote), full: still && len(v.skipped) == 0, torn: !still, after: mark}
 	var partial []int
 	for i, item := range v.items {
 		version := item.version(q.Zone)

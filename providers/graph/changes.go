@@ -22,6 +22,8 @@ func (s *session) changes(ctx context.Context, q providers.Query) (providers.Pag
 		return providers.Page{}, err
 	}
 	switch {
+	case s.pending.continues(q, since) && s.pending.isDelivered():
+		return providers.Page{}, errTorn
 	case s.pending.continues(q, since):
 		return s.deliver(), nil
 	case since.Full:
@@ -109,9 +111,10 @@ func (s *session) steady(ctx context.Context, q providers.Query, v *view, mark *
 }
 
 // compare tells what of the view the caller holds, and delivers the rest. Of a
-// window that would not stand still, nothing may be taken for removed.
+// window that would not stand still, nothing may be taken for removed, and the
+// reading fails in the end.
 func (s *session) compare(q providers.Query, v *view, mark cursor, still bool) providers.Page {
-	next := &pending{remote: string(q.Remote), full: still, after: mark}
+	next := &pending{remote: string(q.Remote), full: still, torn: !still, after: mark}
 	next.after.Digest, next.after.Again = v.digest(), !still
 	for _, i := range v.items {
 		held, ok := q.Version(i.event.Key)

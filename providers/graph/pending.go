@@ -9,6 +9,7 @@ import (
 type pending struct {
 	remote string
 	full   bool
+	torn   bool   // the window would not stand still: this may not be all of it
 	after  cursor // the mark that holds once all is delivered
 
 	same       []string
@@ -31,6 +32,13 @@ func (p *pending) between() cursor {
 	return mark
 }
 
+// errTorn ends the reading of a window that would not stand still, after all that
+// was seen of it: nobody may take it for what the calendar holds by now.
+var errTorn = &providers.Error{Code: "window_unsteady"}
+
+// isDelivered reports whether nothing is left to deliver.
+func (p *pending) isDelivered() bool { return len(p.events) == 0 }
+
 // deliver makes the next page of what is pending.
 func (s *session) deliver() providers.Page {
 	p := s.pending
@@ -39,11 +47,13 @@ func (s *session) deliver() providers.Page {
 	page.Events, p.events = p.events[:n:n], p.events[n:]
 	p.same = nil
 	p.page++
-	if len(p.events) > 0 {
+	if p.isDelivered() {
+		page.Unreadable, p.unreadable = p.unreadable, nil
+	}
+	if !p.isDelivered() || p.torn {
 		page.Cursor, page.More = p.between().encode(), true
 		return page
 	}
-	page.Unreadable = p.unreadable
 	s.pending = nil
 	page.Cursor = p.after.encode()
 	return page

@@ -154,7 +154,8 @@ func TestMovedMeanwhile(t *testing.T) {
 }
 
 // TestRestless: of a window that changes whenever it is read, nothing is taken for
-// removed, and the next poll looks again.
+// removed. What was seen is delivered, but the reading fails, for there may be
+// more; and the next poll looks again.
 func TestRestless(t *testing.T) {
 	for name, served := range map[string]graphfake.Deltas{"with deltas": graphfake.OfAll, "without": graphfake.OfNone} {
 		a := connect(t, graphfake.Options{Deltas: served}, graph.Config{ViewEvents: 5, Reread: -1}, false)
@@ -166,9 +167,17 @@ func TestRestless(t *testing.T) {
 			n++
 			a.server.Put(work, "n01", meeting(fmt.Sprintf("Restless%d", n), 3))
 		}).On("view").Times(-1))
-		page = must(t, a, page.Cursor)
-		if page.Full || len(page.Events) == 0 {
-			t.Errorf("%s: full %t with %d events", name, page.Full, len(page.Events))
+		session, q := a.Open(t), providers.Query{
+			Remote: a.remote, Cursor: page.Cursor, Window: providertest.Window, Zone: providertest.Zone,
+			Version: func(string) (string, bool) { return "", false },
+		}
+		page, err := session.Changes(t.Context(), q)
+		if err != nil || page.Full || !page.More || len(page.Events) == 0 {
+			t.Errorf("%s: full %t, more %t with %d events, %v", name, page.Full, page.More, len(page.Events), err)
+		}
+		q.Cursor = page.Cursor
+		if _, err = session.Changes(t.Context(), q); providers.CodeOf(err) != "window_unsteady" {
+			t.Errorf("%s: the reading ends with %v", name, err)
 		}
 		a.server.Heal()
 		if page = must(t, a, page.Cursor); !page.Full {

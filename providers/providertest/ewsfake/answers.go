@@ -254,12 +254,8 @@ func (s *Server) view(f *folder, span busy.Span) ([]occurrence, string) {
 
 func (s *Server) expand(i *item, span busy.Span) []occurrence {
 	e := i.entry
-	zone, err := time.LoadLocation(i.zone.IANA)
-	if err != nil {
-		panic(err)
-	}
 	series, originals := e.Series()
-	found, err := s.Expand.Expand(context.Background(), series, span, zone)
+	found, err := s.Expand.Expand(context.Background(), series, span, i.location)
 	if err != nil {
 		panic(err)
 	}

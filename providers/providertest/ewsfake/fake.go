@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/busyd/busyd/providers/providertest"
 )
@@ -90,6 +91,7 @@ type item struct {
 	version    int
 	entry      providertest.Entry
 	zone       Zone
+	location   *time.Location // the zone's
 	unreadable bool
 	broken     bool // a series without an occurrence
 }
@@ -172,6 +174,10 @@ func (s *Server) write(folder, name string, set func(*item)) {
 		f.items[name] = i
 	}
 	set(i)
+	var err error
+	if i.location, err = time.LoadLocation(i.zone.IANA); err != nil {
+		panic(err)
+	}
 	i.version++
 	s.tell(f, change{kind, i.id})
 }

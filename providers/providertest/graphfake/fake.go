@@ -73,6 +73,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	person    string
+	zone      *time.Location // where the person lives
 	calendars []*calendar
 	serial    int // of ids and tokens
 	revision  int // counts changes of anything
@@ -111,6 +112,10 @@ func New(o Options) *Server {
 	s := &Server{
 		Options: o, person: "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ",
 		codes: map[string]*code{}, refresh: map[string]*grant{}, access: map[string]access{},
+	}
+	var err error
+	if s.zone, err = time.LoadLocation(ownersZone); err != nil {
+		panic(err)
 	}
 	s.AddCalendar(Primary)
 	return s

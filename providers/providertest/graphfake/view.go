@@ -131,12 +131,8 @@ func (s *Server) shown(k *calendar, span busy.Span) []occurrence {
 }
 
 func (s *Server) expand(i *item, span busy.Span) []occurrence {
-	zone, err := time.LoadLocation(ownersZone)
-	if err != nil {
-		panic(err)
-	}
 	series, originals := i.entry.Series()
-	found, err := s.Expand.Expand(context.Background(), series, span, zone)
+	found, err := s.Expand.Expand(context.Background(), series, span, s.zone)
 	if err != nil {
 		panic(err)
 	}
@@ -196,11 +192,7 @@ func (c *call) event(o occurrence, granted access) map[string]any {
 // the zone.
 func (c *call) reading(o occurrence, t time.Time) map[string]any {
 	if o.item.entry.Start.Date {
-		zone, err := time.LoadLocation(ownersZone)
-		if err != nil {
-			panic(err)
-		}
-		t = t.In(zone)
+		t = t.In(c.zone)
 		t = time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
 	}
 	return map[string]any{"dateTime": t.UTC().Format("2006-01-02T15:04:05.0000000"), "timeZone": "UTC"}
