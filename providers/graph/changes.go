@@ -68,11 +68,15 @@ func (s *session) read(ctx context.Context, q providers.Query, mark cursor) (pro
 	if err := v.rest(ctx); err != nil {
 		return providers.Page{}, err
 	}
+	switch {
+	case named == nil:
+	case len(v.items) == 0:
+		mark.Link = "" // which calendar the delta is about, nothing tells
+	case v.isStrangeTo(named):
+		mark.Link, mark.Unserved = "", true
+	}
 	if v.digest() == mark.Digest {
 		return providers.Page{Cursor: mark.encode()}, nil
-	}
-	if mark.Link != "" && named != nil && v.isStrangeTo(named) {
-		mark.Link, mark.Unserved = "", true
 	}
 	v, still, err := s.steady(ctx, q, v, &mark)
 	if err != nil {

@@ -153,6 +153,23 @@ func TestMovedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestEmptiedUnderAForeignDelta: a calendar that is emptied while it is read cannot
+// tell whose delta it is given, and is read again by the next poll.
+func TestEmptiedUnderAForeignDelta(t *testing.T) {
+	a := connect(t, graphfake.Options{Deltas: graphfake.OfPrimaryAs}, graph.Config{ViewEvents: 5}, false)
+	fill(a, 8)
+	a.server.FailNext(graphfake.Meanwhile(func() {
+		for i := range 8 {
+			a.server.Remove(work, fmt.Sprintf("n%02d", i))
+		}
+	}).On("view"))
+	page := must(t, a, nil)
+	fill(a, 1)
+	if got := subjects(must(t, a, page.Cursor)); got != "N00" {
+		t.Errorf("what was added to the empty calendar: %q", got)
+	}
+}
+
 // TestRestless: of a window that changes whenever it is read, nothing is taken for
 // removed. What was seen is delivered, but the reading fails, for there may be
 // more; and the next poll looks again.
