@@ -45,5 +45,9 @@ type Endpoint struct {
 	// DisabledAt is when messages ceased to be sent; zero: they are sent.
 	DisabledAt time.Time
 	Reason     string // a stable code for why it is disabled
-	CreatedAt  time.Time
+	// FailingSince is when messages ceased to arrive, and Code, which is stable, how
+	// the last attempt failed; zero: the last one arrived.
+	FailingSince time.Time
+	Code         string
+	CreatedAt    time.Time
 }

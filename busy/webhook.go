@@ -2,6 +2,8 @@ package busy
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -64,4 +66,34 @@ type RoundEnd struct {
 	Code string
 	// Disabled is the reason for which nothing more is sent; empty: it goes on.
 	Disabled string
+}
+
+// Mark is a place in a tenant's messages. What is after a mark stays after it, and
+// what a listener was told before it is complete: numbers alone do not have that,
+// for a transaction that drew a lower one may commit later.
+type Mark struct {
+	Transaction int64 // that wrote the message
+	Seq         int64 // of the message; 0: before the first of the transaction
+}
+
+// String returns the form that ParseMark reads.
+func (m Mark) String() string {
+	return strconv.FormatInt(m.Transaction, 10) + "." + strconv.FormatInt(m.Seq, 10)
+}
+
+// ParseMark reads a mark. The error is an [ErrInvalid] that does not repeat the input.
+func ParseMark(s string) (Mark, error) {
+	transaction, seq, _ := strings.Cut(s, ".")
+	t, errT := strconv.ParseUint(transaction, 10, 63)
+	n, errN := strconv.ParseUint(seq, 10, 63)
+	if errT != nil || errN != nil {
+		return Mark{}, Invalid("mark", "must be the id of an event")
+	}
+	return Mark{int64(t), int64(n)}, nil
+}
+
+// Heard is a message as a listener hears it.
+type Heard struct {
+	Mark
+	Message Message
 }
