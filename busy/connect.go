@@ -32,3 +32,13 @@ type FarewellID struct {
 	Tenant TenantID
 	ID     ID[Farewell]
 }
+
+// Stream is a live connection whose provider tells of changes as long as somebody
+// listens.
+type Stream struct {
+	Tenant     TenantID
+	Connection ConnectionID
+}
+
+// ListenerID names a process that listens.
+type ListenerID = ID[Stream]

@@ -38,6 +38,14 @@ type Watch struct {
 	Expires time.Time
 }
 
+// Listener is a session whose provider tells of changes over a connection that we
+// make, and so needs no address of ours.
+type Listener interface {
+	// Listen calls changed when something may have changed in the account, until
+	// the context ends or an error does it. What is told is a hint, as a callback is.
+	Listen(ctx context.Context, changed func()) error
+}
+
 // Receiver is a provider that understands the callbacks of its watches.
 type Receiver interface {
 	// Receive reads a callback. Nothing in it is to be believed: the caller

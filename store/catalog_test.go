@@ -164,7 +164,7 @@ func TestRolesHaveNoMoreThanTheirGrants(t *testing.T) {
 		"calendars.epoch SELECT", "calendars.id SELECT", "calendars.lease_until SELECT", "calendars.problems SELECT",
 		"calendars.selected SELECT", "calendars.tenant_id SELECT", "calendars.urgency SELECT",
 		"connections.id SELECT", "connections.kind SELECT", "connections.listened_until SELECT", "connections.listened_until UPDATE",
-		"connections.listener UPDATE", "connections.state SELECT", "connections.tenant_id SELECT",
+		"connections.listener SELECT", "connections.listener UPDATE", "connections.state SELECT", "connections.tenant_id SELECT",
 		"farewells.due_at SELECT", "farewells.due_at UPDATE", "farewells.id SELECT", "farewells.tenant_id SELECT",
 		"goose_db_version.id SELECT", "goose_db_version.is_applied SELECT", "goose_db_version.tstamp SELECT",
 		"goose_db_version.version_id SELECT",

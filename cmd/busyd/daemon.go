@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"github.com/busyd/busyd/sync/pull"
 	"github.com/busyd/busyd/sync/push"
 	"github.com/busyd/busyd/sync/recur"
+	"github.com/busyd/busyd/sync/stream"
 )
 
 // daemon is one process of busyd, with any of the roles.
@@ -71,6 +73,11 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	if d.config.HasRole(configs.RoleWorker) {
 		parts.start("worker", d.work)
+		for _, p := range d.providers {
+			if p.Kind() == busy.Exchange {
+				parts.start("streams", func(ctx context.Context) error { return d.listen(ctx, p) })
+			}
+		}
 	}
 	d.log.Info("ready", "address", listener.Addr().String(), "roles", d.config.Roles, "version", version())
 	notify := newNotifier(d.log)
@@ -200,6 +207,23 @@ func (d *daemon) sweep(ctx context.Context) error {
 		Now:   time.Now, Random: rand.Float64, Log: d.log,
 	}
 	sweep.Run(ctx)
+	return nil
+}
+
+// mostStreams bounds the streams of a process: each is a connection and some memory.
+const mostStreams = 1000
+
+// listen listens to what a provider tells of changes.
+func (d *daemon) listen(ctx context.Context, p providers.Provider) error {
+	self, err := busy.NewID[busy.Stream](crand.Reader)
+	if err != nil {
+		return err
+	}
+	stream.New(stream.Config{
+		Store: d.store, Provider: p, Self: self, Hint: d.hint, Now: time.Now, Random: rand.Float64, Log: d.log,
+		Observe: func(kind busy.Kind) { d.metrics.observePush(kind, true) },
+		Lease:   d.config.Sync.Lease, Most: mostStreams, Pause: 5 * time.Second,
+	}).Run(ctx)
 	return nil
 }
 

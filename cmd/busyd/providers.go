@@ -22,20 +22,33 @@ import (
 // gate, and observe is told of each; both may be nil.
 func newProviders(c configs.Config, gate *transport.Gate, observe func(transport.Call)) []providers.Provider {
 	ca := roots(c.Network.CAFile)
-	reach := func(kind busy.Kind, change ...func(*transport.Config)) http.RoundTripper {
+	bare := func(kind busy.Kind, change ...func(*transport.Config)) http.RoundTripper {
 		t := transport.Config{
 			Kind: kind, UserAgent: "busyd/" + version(), Allow: c.Network.Allow, Roots: ca, Observe: observe,
 		}
 		for _, f := range change {
 			f(&t)
 		}
-		return behind(gate, kind, transport.New(t))
+		return transport.New(t)
+	}
+	reach := func(kind busy.Kind, change ...func(*transport.Config)) http.RoundTripper {
+		return behind(gate, kind, bare(kind, change...))
 	}
 	known := []providers.Provider{
 		caldav.New(caldav.Config{HTTP: reach(busy.CalDAV)}),
-		ews.New(ews.Config{Pool: func() http.RoundTripper {
-			return reach(busy.Exchange, func(t *transport.Config) { t.HTTP1 = true })
-		}}),
+		ews.New(ews.Config{
+			Pool: func() http.RoundTripper {
+				return reach(busy.Exchange, func(t *transport.Config) { t.HTTP1 = true })
+			},
+			// Not behind the gate: a stream would keep a place there for as long as it
+			// lasts, and is paced by who listens.
+			Stream: func() http.RoundTripper {
+				return bare(busy.Exchange, func(t *transport.Config) {
+					t.HTTP1, t.Timeout, t.HeaderTimeout = true, ews.StreamTime, providers.RequestTimeout
+				})
+			},
+			Debounce: time.Second,
+		}),
 		feed.New(feed.Config{HTTP: reach(busy.Feed, func(t *transport.Config) { t.MaxBody = feed.MaxFile })}),
 	}
 	if c.Google.ClientID != "" {

@@ -19,12 +19,12 @@ const (
 	StreamTime = streamFor + time.Minute
 )
 
+var _ providers.Listener = (*session)(nil)
+
 var errNoStream = &providers.Error{Fault: providers.Operator, Code: "no_stream"}
 
-// Listen calls changed when something may have changed in one of the mailbox's
-// calendars, and when events were lost, until the context ends or an error does
-// it. It takes no address of ours that the server could reach, and a connection
-// of its own for as long as it runs. Polling goes on beside it.
+// Listen implements [providers.Listener]. It takes a connection of its own for as
+// long as it runs, and calls changed also when events were lost.
 func (s *session) Listen(ctx context.Context, changed func()) error {
 	if s.provider.Stream == nil {
 		return errNoStream

@@ -12,18 +12,13 @@ import (
 	"github.com/busyd/busyd/providers/providertest/ewsfake"
 )
 
-// listener is the optional part of a session that is told of changes.
-type listener interface {
-	Listen(ctx context.Context, changed func()) error
-}
-
 // listen listens while do runs, which is given a tick for each call.
 func listen(t *testing.T, a *account, do func(changed <-chan struct{})) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	changed, ended := make(chan struct{}, 100), make(chan error, 1)
 	go func() {
-		ended <- a.Open(t).(listener).Listen(ctx, func() { changed <- struct{}{} })
+		ended <- a.Open(t).(providers.Listener).Listen(ctx, func() { changed <- struct{}{} })
 	}()
 	a.server.AwaitListener()
 	do(changed)
@@ -74,12 +69,12 @@ func TestListenFails(t *testing.T) {
 	t.Parallel()
 	a := streaming(t)
 	a.server.FailNext(ewsfake.SOAPFault(500, "ErrorServerBusy", 1000).On("GetStreamingEvents"))
-	err := a.Open(t).(listener).Listen(context.Background(), func() {})
+	err := a.Open(t).(providers.Listener).Listen(context.Background(), func() {})
 	if providers.FaultOf(err) != providers.Throttled || providers.AfterOf(err) != time.Second {
 		t.Errorf("a busy server: %v", err)
 	}
 	a = newAccount(t, ewsfake.Options{}, ews.Config{}, login())
-	if err := a.Open(t).(listener).Listen(context.Background(), func() {}); providers.FaultOf(err) != providers.Operator {
+	if err := a.Open(t).(providers.Listener).Listen(context.Background(), func() {}); providers.FaultOf(err) != providers.Operator {
 		t.Errorf("without a stream: %v", err)
 	}
 }

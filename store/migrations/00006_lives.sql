@@ -14,11 +14,11 @@ alter table connections
   add column listened_until timestamptz;
 create index connections_listened on connections (listened_until) where kind = 'ews';
 create policy sweep_listens on connections for update to busyd_sweep using (true) with check (true);
-grant select (kind, listened_until) on connections to busyd_sweep;
+grant select (kind, listener, listened_until) on connections to busyd_sweep;
 grant update (listener, listened_until) on connections to busyd_sweep;
 
 -- +goose Down
-revoke select (kind, listened_until), update (listener, listened_until) on connections from busyd_sweep;
+revoke select (kind, listener, listened_until), update (listener, listened_until) on connections from busyd_sweep;
 drop policy sweep_listens on connections;
 drop index connections_listened;
 alter table connections
