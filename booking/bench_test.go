@@ -30,20 +30,20 @@ func agendaOf(tb testing.TB, n int, zone, hours string, from time.Time, blocks i
 
 func BenchmarkAvailability(b *testing.B) {
 	from := time.Date(2026, 3, 16, 0, 0, 0, 0, time.UTC)
-	q := Query{
-		Span: busy.Span{Start: from, End: from.AddDate(0, 0, 30)}, Duration: 30 * time.Minute, Interval: 15 * time.Minute,
-		Now: from, StaleAfter: time.Hour, Policy: busy.TreatAsBusy,
-	}
+	q := Question{Span: busy.Span{Start: from, End: from.AddDate(0, 0, 30)}, Now: from, StaleAfter: time.Hour}
 	zones := []string{"Europe/Berlin", "America/New_York", "Asia/Kathmandu", "UTC"}
 	for _, hosts := range []int{1, 50} {
 		var agendas []busy.Agenda
+		var ids []busy.ResourceID
 		for n := range hosts {
 			agendas = append(agendas, agendaOf(b, n, zones[n%len(zones)], "mon-fri 09:00-17:00", from, 60))
+			ids = append(ids, agendas[n].Resource.ID)
 		}
+		q.Service = AnyOf(ids, 30*time.Minute, 15*time.Minute, busy.TreatAsBusy)
 		b.Run(fmt.Sprintf("hosts=%d/days=30/blocks=60", hosts), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				answer, err := Availability(agendas, q)
+				answer, err := Offers(agendas, q)
 				if err != nil || len(answer.Slots) == 0 {
 					b.Fatal(err)
 				}

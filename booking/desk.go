@@ -2,6 +2,7 @@ package booking
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -29,9 +30,118 @@ type Store interface {
 // Desk takes bookings. It decides with the function that made the offers, on
 // agendas whose versions it notes, and the store writes only if they are still
 // those: no booking is accepted on what is no longer true.
+//
+// Its errors, besides the store's: *[Refusal], *[NotFresh], [ErrVersion],
+// [ErrToken], [ErrOver], an invalid argument, and busy.ErrChanged if what was to be
+// decided on would not hold still.
 type Desk struct {
 	Store      Store
 	Now        func() time.Time
 	Random     io.Reader
 	StaleAfter time.Duration // see [busy.Calendar.StateFor]
+}
+
+// tries is how often something is proposed without a lock, and then with one.
+const tries = 3
+
+// persist calls attempt until what it was decided on held still. A patient attempt
+// locks first, and decides then.
+func persist(attempt func(patient bool) error) error {
+	var err error
+	for n := range 2 * tries {
+		if err = attempt(n >= tries); !errors.Is(err, busy.ErrChanged) {
+			return err
+		}
+	}
+	return err
+}
+
+// meeting is one that somebody wants.
+type meeting struct {
+	question Question
+	start    time.Time
+	rather   []busy.ResourceID // who serve it if they can; none: whoever is free
+}
+
+func (m meeting) decide(agendas []busy.Agenda, now time.Time) (Decision, error) {
+	q := m.question
+	q.Now = now
+	if len(m.rather) > 0 {
+		q.Resources = m.rather
+		var refused *Refusal
+		if d, err := Decide(agendas, q, m.start); !errors.As(err, &refused) {
+			return d, err
+		}
+		q.Resources = m.question.Resources
+	}
+	return Decide(agendas, q, m.start)
+}
+
+// meet decides on the meeting and writes what propose makes of the decision.
+func (d *Desk) meet(ctx context.Context, tenant busy.TenantID, m meeting, patient bool,
+	propose func(Decision, time.Time) (busy.Proposal, error),
+) error {
+	resources, span := m.question.Service.Resources(), m.question.at(m.start).Reads()
+	decide := func(agendas []busy.Agenda) (busy.Proposal, error) {
+		now := d.Now()
+		decision, err := m.decide(agendas, now)
+		if err != nil {
+			return busy.Proposal{}, err
+		}
+		return propose(decision, now)
+	}
+	if patient {
+		return d.Store.Decide(ctx, tenant, resources, span, decide)
+	}
+	agendas, err := d.Store.Agendas(ctx, tenant, resources, span)
+	if err != nil {
+		return err
+	}
+	p, err := decide(agendas)
+	if err != nil {
+		return err
+	}
+	return d.Store.Propose(ctx, tenant, p)
+}
+
+// instead adds to a refusal the alternatives to the meeting. Other errors are
+// returned as they are.
+func (d *Desk) instead(ctx context.Context, tenant busy.TenantID, m meeting, err error) error {
+	var refused *Refusal
+	if errors.Is(err, busy.ErrTaken) {
+		refused = &Refusal{Cause: CauseBooking}
+	} else if !errors.As(err, &refused) || refused.Cause == CauseState {
+		return err
+	}
+	q := m.question.around(m.start)
+	q.Now = d.Now()
+	agendas, err := d.Store.Agendas(ctx, tenant, q.Service.Resources(), q.Reads())
+	if err != nil {
+		return err
+	}
+	offering, err := Offers(agendas, q)
+	if err != nil {
+		return err
+	}
+	refused.Alternatives, refused.Standings = nearest(offering.Slots, m.start), offering.Standings
+	return refused
+}
+
+func (d *Desk) question(s busy.Service) Question {
+	return Question{Service: s, Now: d.Now(), StaleAfter: d.StaleAfter}
+}
+
+// current returns the booking as it is, which is not over. A version that is not 0
+// must be its own.
+func (d *Desk) current(ctx context.Context, tenant busy.TenantID, id busy.BookingID, version int64) (busy.Booking, error) {
+	b, err := d.Store.Booking(ctx, tenant, id)
+	switch {
+	case err != nil:
+		return busy.Booking{}, err
+	case version != 0 && version != b.Version:
+		return busy.Booking{}, ErrVersion
+	case !b.Live(d.Now()):
+		return busy.Booking{}, ErrOver
+	}
+	return b, nil
 }

@@ -2,6 +2,8 @@ package booking
 
 import (
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/busyd/busyd/busy"
 )
@@ -29,6 +31,68 @@ var (
 	ErrOver = errors.New("the booking is over")
 )
 
-var errUnbuilt = errors.New("unbuilt")
+// refuse says why nobody serves the meeting that begins at start.
+func (s scene) refuse(start time.Time) error {
+	if s.q.seats() > s.q.capacity() {
+		return busy.Invalid("seats", "must be at most the service's capacity")
+	}
+	for _, id := range s.q.Resources {
+		if !slices.Contains(s.resources, id) {
+			return &Refusal{Cause: CauseForeign, Standings: s.standings}
+		}
+	}
+	cause, err := s.cause(start, func(id busy.ResourceID) bool { return slices.Contains(s.q.Resources, id) })
+	if err == nil && cause == CauseNeeds {
+		cause, err = s.cause(start, func(busy.ResourceID) bool { return true })
+	}
+	if err != nil {
+		return err
+	}
+	return &Refusal{Cause: cause, Standings: s.standings}
+}
 
-var _ = busy.ErrTaken
+// cause returns what is in the way of those who are nearest to be free: of each
+// resource its first cause, and of those the last.
+func (s scene) cause(start time.Time, of func(busy.ResourceID) bool) (Cause, error) {
+	order, nearest := Causes(), -1
+	for i, a := range s.agendas {
+		if !of(s.resources[i]) {
+			continue
+		}
+		reasons, err := Explain(a, s.q, start)
+		if err != nil {
+			return "", err
+		}
+		first := len(order)
+		for _, r := range reasons {
+			first = min(first, slices.Index(order, r.Cause))
+		}
+		if first < len(order) {
+			nearest = max(nearest, first)
+		}
+	}
+	if nearest < 0 {
+		return CauseNeeds, nil
+	}
+	return order[nearest], nil
+}
+
+// How far alternatives are from the start that was asked for, and how many there
+// are on each side of it.
+const (
+	nearby = 7 * 24 * time.Hour
+	aFew   = 3
+)
+
+// around is the question for alternatives to a start.
+func (q Question) around(start time.Time) Question {
+	q.Span = busy.Span{Start: start.Add(-nearby), End: start.Add(q.Service.Duration + nearby)}
+	q.Form = OverlappingSlots
+	return q
+}
+
+// nearest returns a few slots on each side of start.
+func nearest(slots []Slot, start time.Time) []Slot {
+	i, _ := slices.BinarySearchFunc(slots, start, func(s Slot, t time.Time) int { return s.Start.Compare(t) })
+	return slots[max(0, i-aFew):min(len(slots), i+aFew)]
+}

@@ -60,16 +60,3 @@ func Known(a busy.Agenda, span busy.Span) busy.Span {
 	}
 	return span
 }
-
-// Taken returns when the agenda's blocks take the resource's time within the
-// span, merged and clipped to it. Tentative time is taken.
-func Taken(a busy.Agenda, span busy.Span) []busy.Span {
-	taken := make([]busy.Span, 0, len(a.Blocks))
-	for _, b := range a.Blocks {
-		s := busy.Span{Start: b.Start, End: b.End}.Intersect(span)
-		if b.State != busy.Free && !s.Empty() {
-			taken = append(taken, s)
-		}
-	}
-	return busy.Merge(taken)
-}

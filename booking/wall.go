@@ -44,17 +44,39 @@ func Day(date time.Time, zone *time.Location) busy.Span {
 	return busy.Span{Start: Instant(date, zone), End: Instant(date.AddDate(0, 0, 1), zone)}
 }
 
+// dateAt returns the date whose [Day] holds t, as its midnight carried in UTC. It
+// is the one that the clock shows, but where the clock is set back over midnight:
+// a date that has begun is not left again.
+func dateAt(t time.Time, zone *time.Location) time.Time {
+	date := Date(t, zone)
+	if next := date.AddDate(0, 0, 1); !t.Before(Instant(next, zone)) {
+		return next
+	}
+	return date
+}
+
+// weekAt returns the Monday of the week of dateAt.
+func weekAt(t time.Time, zone *time.Location) time.Time {
+	date := dateAt(t, zone)
+	return date.AddDate(0, 0, -(int(date.Weekday())+6)%7)
+}
+
+// week returns the span of the seven days from a Monday.
+func week(monday time.Time, zone *time.Location) busy.Span {
+	return busy.Span{Start: Instant(monday, zone), End: Instant(monday.AddDate(0, 0, 7), zone)}
+}
+
 // zones loads each zone once: the library reads and parses a file every time.
 type zones map[string]*time.Location
 
-func (z zones) load(r busy.Resource) (*time.Location, error) {
-	if zone, ok := z[r.Zone]; ok {
+func (z zones) load(r busy.Resource, name string) (*time.Location, error) {
+	if zone, ok := z[name]; ok {
 		return zone, nil
 	}
-	zone, err := time.LoadLocation(r.Zone)
+	zone, err := time.LoadLocation(name)
 	if err != nil {
 		return nil, fmt.Errorf("the zone of resource %s: %w", r.ID, err)
 	}
-	z[r.Zone] = zone
+	z[name] = zone
 	return zone, nil
 }

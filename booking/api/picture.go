@@ -58,8 +58,11 @@ func (f frame) y(minute int) int {
 	return (min(max(minute, f.from), f.to) - f.from) * f.perHour / 60
 }
 
-func draw(a busy.Agenda, s sheet, free []busy.Span) picture {
-	periods := booking.WorkingPeriods(a.Resource.Hours, s.zone, s.span)
+func draw(a busy.Agenda, s sheet, free []busy.Span) (picture, error) {
+	periods, err := booking.WorkingPeriods(a.Resource, s.span)
+	if err != nil {
+		return picture{}, err
+	}
 	f := s.frame(periods, a.Blocks)
 	p := picture{Height: f.y(f.to)}
 	for m := f.from; m <= f.to; m += 60 {
@@ -76,7 +79,7 @@ func draw(a busy.Agenda, s sheet, free []busy.Span) picture {
 		p.AllDay = p.AllDay || c.AllDay != ""
 		p.Days = append(p.Days, c.dayColumn)
 	}
-	return p
+	return p, nil
 }
 
 // frame holds the working hours and every block with a time, and eight hours at

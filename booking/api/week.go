@@ -231,7 +231,7 @@ func (a *api) person(agenda busy.Agenda, s sheet) (person, error) {
 		p.Calendars = append(p.Calendars, calendarWords{Name: c.Name, State: state, Words: words(c, state, s.now, s.zone)})
 	}
 	p.Words = summary(agenda.Calendars, standing)
-	free, err := booking.Free(agenda, standing)
+	free, err := booking.Free(agenda, standing, s.now)
 	if err != nil {
 		return person{}, err
 	}
@@ -250,8 +250,8 @@ func (a *api) person(agenda busy.Agenda, s sheet) (person, error) {
 		p.NoFree = "Nothing is free in working hours."
 	}
 	p.Free = s.freeDays(free)
-	p.Picture = draw(agenda, s, free)
-	return p, nil
+	p.Picture, err = draw(agenda, s, free)
+	return p, err
 }
 
 // freeDays lists free time by the date on which it begins.
