@@ -2,13 +2,19 @@ package busy
 
 import "time"
 
+// MaxBooking bounds a meeting with its buffers, so that a reader can bound the
+// starts of those that overlap a span from below.
+const MaxBooking = 7 * 24 * time.Hour
+
 // Service is something that can be booked: a kind of meeting, with its rules and
 // those who serve it.
 type Service struct {
 	ID   ServiceID
 	Name string
 
-	Duration time.Duration // of a meeting; positive
+	// Duration of a meeting; positive, and with the buffers at most MaxBooking. All
+	// lengths of time are whole seconds.
+	Duration time.Duration
 	// Before and After are buffers: time around the meeting that is taken with it,
 	// on every resource. They may lie outside of working hours.
 	Before, After time.Duration

@@ -88,6 +88,8 @@ type Page struct {
 	// are recorded with Reexpand, and are what is recorded without it.
 	Window Span
 	Zone   string
+	// At is when the page is written, for what is told of it.
+	At time.Time
 }
 
 // Tally counts what a page changed.

@@ -59,8 +59,11 @@ func (a *application) write(ctx context.Context) (busy.Tally, error) {
 	if err := a.tx.writeMirror(ctx, a.lease, &next); err != nil {
 		return busy.Tally{}, err
 	}
-	// Bookings: lock the resource here, before blocks change, and flag conflicts
-	// at the end, after they have.
+	if a.agendaChanges(blocks, &next) {
+		if err := a.tx.bump(ctx, a.mirror.resource); err != nil {
+			return busy.Tally{}, err
+		}
+	}
 	if err := a.insertEvents(ctx, events.insert); err != nil {
 		return busy.Tally{}, err
 	}
@@ -72,5 +75,28 @@ func (a *application) write(ctx context.Context) (busy.Tally, error) {
 	if batch.Len() == 0 {
 		return tally, nil
 	}
-	return tally, failed("write a page", a.tx.SendBatch(ctx, batch).Close())
+	if err := a.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return busy.Tally{}, failed("write a page", err)
+	}
+	return tally, a.tellBlocks(ctx, blocks)
+}
+
+// agendaChanges reports whether the resource's agenda says something else after
+// the page: another time is taken, known or doubtful.
+func (a *application) agendaChanges(w blockWrites, next *mirror) bool {
+	return w.changed() || next.covered != a.mirror.covered || next.problems != a.mirror.problems
+}
+
+// tellBlocks says which time the page has taken or freed, and flags the bookings on
+// which a block has landed. They are those that were committed before the resource
+// was locked; whoever is later decides on the page's blocks.
+func (a *application) tellBlocks(ctx context.Context, w blockWrites) error {
+	if !w.changed() {
+		return nil
+	}
+	changed := w.span()
+	if err := a.tx.flagConflicts(ctx, a.mirror.resource, changed, a.page.At); err != nil {
+		return err
+	}
+	return a.tx.tellAvailability(ctx, a.mirror.resource, changed, a.page.At)
 }

@@ -18,7 +18,7 @@ type block struct {
 
 // addBlocks adds the pieces of an occurrence that lie in the window.
 func (a *application) addBlocks(event int64, o busy.Occurrence) {
-	if o.State == busy.Free {
+	if o.State == busy.Free || o.State == busy.Tentative && a.mirror.ignoreTentative || o.AllDay && a.mirror.ignoreAllDay {
 		return
 	}
 	b := block{event: event, start: o.Start.UnixMicro(), end: o.End.UnixMicro(), allDay: o.AllDay, state: o.State}

@@ -52,8 +52,9 @@ func (tx *Tx) queueCalendar(batch *pgx.Batch, box *seal.Box, connection busy.Con
 const (
 	freshnessColumns = `c.as_of, c.changed_at, c.covered_from, c.covered_to, c.problems, c.outcome, c.failures, c.due_at,
 		c.lease_until is not null`
-	calendarColumns = `c.id, c.connection_id, c.resource_id, n.kind, c.zone, c.selected, n.state, ` + freshnessColumns
-	fromCalendars   = ` from calendars c join connections n on n.tenant_id = c.tenant_id and n.id = c.connection_id `
+	calendarColumns = `c.id, c.connection_id, c.resource_id, n.kind, c.zone, c.selected,
+		c.ignore_tentative, c.ignore_all_day, n.state, ` + freshnessColumns
+	fromCalendars = ` from calendars c join connections n on n.tenant_id = c.tenant_id and n.id = c.connection_id `
 )
 
 func freshnessInto(f *busy.Freshness) []any {
@@ -66,7 +67,7 @@ func freshnessInto(f *busy.Freshness) []any {
 func calendarInto(c *busy.Calendar) []any {
 	return append([]any{
 		into(&c.ID), into(&c.Connection), into(&c.Resource), (*string)(&c.Kind), &c.Zone, &c.Selected,
-		(*string)(&c.Connected),
+		&c.IgnoreTentative, &c.IgnoreAllDay, (*string)(&c.Connected),
 	}, freshnessInto(&c.Freshness)...)
 }
 
@@ -139,33 +140,86 @@ func (tx *Tx) collectCalendars(ctx context.Context, rows pgx.Rows) ([]busy.Calen
 // makes it due at once. Nothing happens if it is so already. ErrNotFound.
 func (s *Store) Select(ctx context.Context, tenant busy.TenantID, id busy.CalendarID, selected bool, now time.Time) error {
 	return s.In(ctx, tenant, func(tx *Tx) error {
-		var connection busy.ConnectionID
-		err := tx.QueryRow(ctx, `select connection_id from calendars where tenant_id = $1 and id = $2`,
-			arg(tenant), arg(id)).Scan(into(&connection))
-		if err != nil {
-			return failed("find the calendar", err)
+		c, err := tx.lockCalendar(ctx, id)
+		if err != nil || c.selected == selected {
+			return err
 		}
-		c, err := tx.lockConnection(ctx, connection)
+		if err := tx.bump(ctx, c.resource); err != nil {
+			return err
+		}
+		if selected {
+			err = tx.read(ctx, id, c.connection, now)
+		} else {
+			err = errors.Join(tx.deselect(ctx, id), tx.judge(ctx, c.connection, now), tx.flagConflicts(ctx, c.resource, always, now))
+		}
 		if err != nil {
 			return err
 		}
-		var is bool
-		err = tx.QueryRow(ctx, `select selected from calendars where tenant_id = $1 and id = $2`, arg(tenant), arg(id)).Scan(&is)
-		if err != nil || is == selected {
-			return failed("find the calendar", err)
+		return tx.tellAvailability(ctx, c.resource, busy.Span{}, now)
+	})
+}
+
+// SetIgnore decides whether events of a calendar that are only tentative, or last
+// all day, do not block. What was read of a selected calendar is forgotten, and it
+// is due at once: until it has been read it offers nothing. Nothing happens if it
+// is so already. ErrNotFound.
+func (s *Store) SetIgnore(ctx context.Context, tenant busy.TenantID, id busy.CalendarID, tentative, allDay bool, now time.Time) error {
+	return s.In(ctx, tenant, func(tx *Tx) error {
+		c, err := tx.lockCalendar(ctx, id)
+		if err != nil || c.ignoreTentative == tentative && c.ignoreAllDay == allDay {
+			return err
 		}
-		if !selected {
-			return errors.Join(tx.deselect(ctx, id), tx.judge(ctx, c, now))
-		}
-		var due time.Time
-		if c.state.Polled() {
-			due = now
+		if err := tx.bump(ctx, c.resource); err != nil {
+			return err
 		}
 		_, err = tx.Exec(ctx, `
-			update calendars set selected = true, epoch = epoch + 1, due_at = $3 where tenant_id = $1 and id = $2`,
-			arg(tenant), arg(id), argTime(micros(due)))
-		return failed("select the calendar", err)
+			update calendars set ignore_tentative = $3, ignore_all_day = $4 where tenant_id = $1 and id = $2`,
+			arg(tenant), arg(id), tentative, allDay)
+		if err != nil || !c.selected {
+			return failed("change the calendar", err)
+		}
+		if err := errors.Join(tx.deselect(ctx, id), tx.read(ctx, id, c.connection, now)); err != nil {
+			return err
+		}
+		return tx.tellAvailability(ctx, c.resource, busy.Span{}, now)
 	})
+}
+
+// lockedCalendar is a calendar whose row, and whose connection's, are locked.
+type lockedCalendar struct {
+	connection                              locked
+	resource                                busy.ResourceID
+	selected, ignoreTentative, ignoreAllDay bool
+}
+
+func (tx *Tx) lockCalendar(ctx context.Context, id busy.CalendarID) (lockedCalendar, error) {
+	var c lockedCalendar
+	var connection busy.ConnectionID
+	err := tx.QueryRow(ctx, `select connection_id from calendars where tenant_id = $1 and id = $2`,
+		arg(tx.Tenant), arg(id)).Scan(into(&connection))
+	if err != nil {
+		return c, failed("find the calendar", err)
+	}
+	if c.connection, err = tx.lockConnection(ctx, connection); err != nil {
+		return c, err
+	}
+	err = tx.QueryRow(ctx, `
+		select resource_id, selected, ignore_tentative, ignore_all_day from calendars where tenant_id = $1 and id = $2`,
+		arg(tx.Tenant), arg(id)).Scan(into(&c.resource), &c.selected, &c.ignoreTentative, &c.ignoreAllDay)
+	return c, failed("find the calendar", err)
+}
+
+// read has a calendar block its resource's time, and be read at once if its
+// connection is.
+func (tx *Tx) read(ctx context.Context, id busy.CalendarID, c locked, now time.Time) error {
+	var due time.Time
+	if c.state.Polled() {
+		due = now
+	}
+	_, err := tx.Exec(ctx, `
+		update calendars set selected = true, epoch = epoch + 1, due_at = $3 where tenant_id = $1 and id = $2`,
+		arg(tx.Tenant), arg(id), argTime(micros(due)))
+	return failed("select the calendar", err)
 }
 
 func (tx *Tx) deselect(ctx context.Context, id busy.CalendarID) error {

@@ -261,6 +261,10 @@ func (s *Store) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.Co
 			}
 			return err
 		}
+		resource, err := tx.bumpResource(ctx, id)
+		if err != nil {
+			return err
+		}
 		batch := &pgx.Batch{}
 		if farewell && c.granted {
 			if err := tx.queueFarewell(ctx, batch, id, now); err != nil {
@@ -283,8 +287,20 @@ func (s *Store) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.Co
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return failed("disconnect", err)
 		}
-		return tx.move(ctx, c, busy.ConnectionDisconnected, "", now)
+		return errors.Join(tx.move(ctx, c, busy.ConnectionDisconnected, "", now), tx.flagConflicts(ctx, resource, always, now),
+			tx.tellAvailability(ctx, resource, busy.Span{}, now))
 	})
+}
+
+// bumpResource locks the agenda of a locked connection's resource; see bump.
+func (tx *Tx) bumpResource(ctx context.Context, id busy.ConnectionID) (busy.ResourceID, error) {
+	var resource busy.ResourceID
+	err := tx.QueryRow(ctx, `select resource_id from connections where tenant_id = $1 and id = $2`, arg(tx.Tenant), arg(id)).
+		Scan(into(&resource))
+	if err != nil {
+		return resource, failed("find the connection", err)
+	}
+	return resource, tx.bump(ctx, resource)
 }
 
 func connectionGone(ctx context.Context, tx *Tx, id busy.ConnectionID) bool {

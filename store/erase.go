@@ -29,7 +29,10 @@ func (e Erasure) Clean() bool {
 // tenantTables are all that hold a tenant's rows, those that refer before those
 // that are referred to. The proof does not rely on it.
 func tenantTables() []string {
-	return []string{"weeks", "events", "farewells", "watches", "consents", "calendars", "connections", "resources", "api_keys", "tenant_keys"}
+	return []string{
+		"requests", "deliveries", "messages", "endpoints", "conflicts", "claims", "bookings", "overrides", "needs", "services",
+		"weeks", "events", "farewells", "watches", "consents", "calendars", "connections", "resources", "api_keys", "tenant_keys",
+	}
 }
 
 // DeleteTenant erases a tenant for good. It destroys the data key first, in a
@@ -38,6 +41,7 @@ func tenantTables() []string {
 // what is left. A deletion that was cut short can be repeated. ErrNotFound.
 func (s *Store) DeleteTenant(ctx context.Context, id busy.TenantID) (Erasure, error) {
 	e := Erasure{Deleted: make(map[string]int64), Left: make(map[string]int64)}
+	defer s.wrapped.forget(id)
 	err := s.In(ctx, id, func(tx *Tx) error {
 		if err := tx.exists(ctx); err != nil {
 			return err
@@ -68,9 +72,9 @@ func (tx *Tx) deleteRows(ctx context.Context, deleted map[string]int64) error {
 	// With these locked, nothing new can refer to them, and no run writes.
 	for _, lock := range []string{
 		`select from tenants where id = $1 for update`,
-		`select from resources where tenant_id = $1 order by id for update`,
 		`select from connections where tenant_id = $1 order by id for update`,
 		`select from calendars where tenant_id = $1 order by id for update`,
+		`select from resources where tenant_id = $1 order by id for update`,
 	} {
 		if _, err := tx.Exec(ctx, lock, arg(tx.Tenant)); err != nil {
 			return failed("lock the tenant", err)

@@ -12,9 +12,12 @@ import (
 
 // SQLSTATEs that mean something to a caller.
 const (
-	foreignKeyViolation = "23503"
-	uniqueViolation     = "23505"
-	badEncoding         = "22021"
+	foreignKeyViolation  = "23503"
+	uniqueViolation      = "23505"
+	exclusionViolation   = "23P01"
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	badEncoding          = "22021"
 )
 
 // failed says what was being done when err happened, and turns what a caller can

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -31,6 +32,53 @@ func (s *Store) unwrap(tenant busy.TenantID, key wrappedKey) (*seal.Box, error) 
 		return nil, err
 	}
 	return s.keys.Box(s.random, tenant, wrapped)
+}
+
+// box is that of [Tx.Box] for what is sealed before its transaction begins, so that
+// it can be sent in one message. It remembers data keys as they are in the
+// database, wrapped. A tenant has one data key for ever; once that is destroyed,
+// nothing of the tenant can be written.
+func (s *Store) box(ctx context.Context, tenant busy.TenantID) (*seal.Box, error) {
+	key, known := s.wrapped.get(tenant)
+	if !known {
+		err := s.askOne(ctx, tenant, `select dek_id, kek_id, wrapped from tenant_keys where tenant_id = $1`,
+			[]any{arg(tenant)}, key.columns()...)
+		if err != nil {
+			return nil, failed("read the data key", err)
+		}
+		s.wrapped.put(tenant, key)
+	}
+	return s.unwrap(tenant, key)
+}
+
+// wrappedKeys are data keys that were read lately.
+type wrappedKeys struct {
+	mu   sync.Mutex
+	keys map[busy.TenantID]wrappedKey
+}
+
+const mostWrappedKeys = 10_000
+
+func (w *wrappedKeys) get(tenant busy.TenantID) (wrappedKey, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	key, known := w.keys[tenant]
+	return key, known
+}
+
+func (w *wrappedKeys) put(tenant busy.TenantID, key wrappedKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.keys == nil || len(w.keys) >= mostWrappedKeys {
+		w.keys = make(map[busy.TenantID]wrappedKey)
+	}
+	w.keys[tenant] = key
+}
+
+func (w *wrappedKeys) forget(tenant busy.TenantID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.keys, tenant)
 }
 
 // RotateKeys wraps every tenant's data key under the current master key and

@@ -19,6 +19,8 @@ type mirror struct {
 	covered  busy.Span
 	zone     string // in which the blocks were computed
 	problems int
+
+	ignoreTentative, ignoreAllDay bool
 }
 
 // readMirror reads the leased calendar's row. ErrFenced. It takes no lock: only
@@ -30,12 +32,13 @@ func (tx *Tx) readMirror(ctx context.Context, l busy.Lease) (*mirror, error) {
 	var cursor []byte
 	err := tx.QueryRow(ctx, `
 		select c.resource_id, c.cursor_sealed, c.covered_from, c.covered_to, c.expanded_zone, c.problems,
-			k.dek_id, k.kek_id, k.wrapped
+			c.ignore_tentative, c.ignore_all_day, k.dek_id, k.kek_id, k.wrapped
 		from calendars c join tenant_keys k on k.tenant_id = c.tenant_id
 		where c.tenant_id = $1 and c.id = $2 and c.epoch = $3 and c.lease_until is not null`,
 		arg(l.Tenant), arg(l.Calendar), l.Epoch).
 		Scan(append([]any{
 			into(&m.resource), &cursor, intoTime(&m.covered.Start), intoTime(&m.covered.End), &m.zone, &m.problems,
+			&m.ignoreTentative, &m.ignoreAllDay,
 		}, key.columns()...)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, failed("read the calendar", busy.ErrFenced)

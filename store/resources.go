@@ -33,6 +33,40 @@ func (s *Store) CreateResource(ctx context.Context, tenant busy.TenantID, r busy
 	return r, err
 }
 
+// ChangeResource gives a resource another name, zone and hours. Errors as for
+// CreateResource, or ErrNotFound.
+func (s *Store) ChangeResource(ctx context.Context, tenant busy.TenantID, r busy.Resource) error {
+	if err := checkName(r.Name); err != nil {
+		return err
+	}
+	if err := checkZone(r.Zone); err != nil {
+		return err
+	}
+	return s.In(ctx, tenant, func(tx *Tx) error {
+		if err := tx.bump(ctx, r.ID); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `update resources set name = $3, zone = $4, hours = $5 where tenant_id = $1 and id = $2`,
+			arg(tenant), arg(r.ID), r.Name, r.Zone, r.Hours.String())
+		if err != nil {
+			return failed("change the resource", err)
+		}
+		return tx.tellAvailability(ctx, r.ID, busy.Span{}, time.Time{})
+	})
+}
+
+// bump locks a resource and raises its agenda's version: whoever changes blocks,
+// claims, overrides or hours does so first, and whoever decided on what was there
+// before can write no more. ErrNotFound.
+func (tx *Tx) bump(ctx context.Context, id busy.ResourceID) error {
+	tag, err := tx.Exec(ctx, `update resources set version = version + 1 where tenant_id = $1 and id = $2`,
+		arg(tx.Tenant), arg(id))
+	if err == nil && tag.RowsAffected() == 0 {
+		err = busy.ErrNotFound
+	}
+	return failed("lock the agenda", err)
+}
+
 // Resources lists the tenant's resources by name.
 func (s *Store) Resources(ctx context.Context, tenant busy.TenantID) ([]busy.Resource, error) {
 	var resources []busy.Resource
@@ -42,8 +76,10 @@ func (s *Store) Resources(ctx context.Context, tenant busy.TenantID) ([]busy.Res
 		if err != nil {
 			return failed("list resources", err)
 		}
-		resources, err = pgx.CollectRows(rows, scanResource)
-		return failed("list resources", err)
+		if resources, err = pgx.CollectRows(rows, scanResource); err != nil {
+			return failed("list resources", err)
+		}
+		return tx.overrides(ctx, resources)
 	})
 	return resources, err
 }
@@ -60,8 +96,14 @@ func (s *Store) FindResource(ctx context.Context, tenant busy.TenantID, nameOrID
 		if err != nil {
 			return failed("find the resource", err)
 		}
-		resource, err = pgx.CollectExactlyOneRow(rows, scanResource)
-		return failed("find the resource", err)
+		found, err := pgx.CollectExactlyOneRow(rows, scanResource)
+		if err != nil {
+			return failed("find the resource", err)
+		}
+		one := []busy.Resource{found}
+		err = tx.overrides(ctx, one)
+		resource = one[0]
+		return err
 	})
 	return resource, err
 }

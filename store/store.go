@@ -56,7 +56,8 @@ type Store struct {
 	observe  func(kind busy.Kind, from, to busy.ConnectionState)
 	renewals chan struct{} // see RenewGrant
 
-	turn atomic.Pointer[busy.TenantID] // see ClaimDue
+	turn    atomic.Pointer[busy.TenantID] // see ClaimDue
+	wrapped wrappedKeys                   // see box
 }
 
 // Open connects. It fails if the roles or migrations are missing, or a master

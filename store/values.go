@@ -11,6 +11,18 @@ import (
 // arg is an id as an argument in binary form.
 func arg[Of any](id busy.ID[Of]) [16]byte { return id }
 
+// argIDs are ids as an argument.
+func argIDs[Of any](ids []busy.ID[Of]) [][16]byte {
+	all := make([][16]byte, len(ids))
+	for i, id := range ids {
+		all[i] = id
+	}
+	return all
+}
+
+// argID is an id as an argument; the zero id is NULL.
+func argID[Of any](id busy.ID[Of]) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: !id.IsZero()} }
+
 // into scans a uuid into an id.
 func into[Of any](id *busy.ID[Of]) *[16]byte { return (*[16]byte)(id) }
 

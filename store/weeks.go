@@ -41,14 +41,28 @@ func weeksOf(span busy.Span) (first, last time.Time) {
 	return monday(span.Start.Add(-busy.MaxBlock)), monday(span.End)
 }
 
-// blockWrites are the weeks that change, and by how many blocks. A week that is
-// left without any is removed.
+// blockWrites are the weeks that change, and by how many blocks, the first and the
+// last of which are at from and to. A week that is left without any is removed.
 type blockWrites struct {
-	weeks []week
-	count int
+	weeks    []week
+	count    int
+	from, to int64
 }
 
-func (w blockWrites) changed() bool { return w.count > 0 }
+func (w *blockWrites) changed() bool { return w.count > 0 }
+
+// span is from the first change to the last.
+func (w *blockWrites) span() busy.Span {
+	return busy.Span{Start: time.UnixMicro(w.from).UTC(), End: time.UnixMicro(w.to).UTC()}
+}
+
+func (w *blockWrites) add(b block) {
+	if w.count == 0 {
+		w.from, w.to = b.start, b.end
+	}
+	w.count++
+	w.from, w.to = min(w.from, b.start), max(w.to, b.end)
+}
 
 // compareWeeks returns the difference between what is stored of a calendar and
 // what it must be. Both are by start and then by event.
@@ -59,8 +73,9 @@ func compareWeeks(old, fresh []block) blockWrites {
 		monday := earlierWeek(old, fresh)
 		was, old = cutWeek(old, monday)
 		is, fresh = cutWeek(fresh, monday)
-		if n := differences(was, is); n > 0 {
-			w.count += n
+		before := w.count
+		w.addDifferences(was, is)
+		if w.count > before {
 			w.weeks = append(w.weeks, week{monday: time.UnixMicro(monday).UTC(), blocks: is})
 		}
 	}
@@ -87,22 +102,27 @@ func cutWeek(blocks []block, monday int64) (of, rest []block) {
 	return blocks[:n], blocks[n:]
 }
 
-// differences counts the blocks that are in one of the lists only.
-func differences(a, b []block) (n int) {
+// addDifferences adds the blocks that are in one of the lists only.
+func (w *blockWrites) addDifferences(a, b []block) {
 	for len(a) > 0 && len(b) > 0 {
 		switch c := byStart(a[0], b[0]); {
 		case c < 0:
-			n, a = n+1, a[1:]
+			w.add(a[0])
+			a = a[1:]
 		case c > 0:
-			n, b = n+1, b[1:]
+			w.add(b[0])
+			b = b[1:]
 		default:
 			if a[0] != b[0] {
-				n += 2
+				w.add(a[0])
+				w.add(b[0])
 			}
 			a, b = a[1:], b[1:]
 		}
 	}
-	return n + len(a) + len(b)
+	for _, left := range append(a[:len(a):len(a)], b...) {
+		w.add(left)
+	}
 }
 
 // queueOldBlocks reads all that is stored of the calendar, if any of it may

@@ -123,7 +123,7 @@ func see(seen map[string]struct{}, page providers.Page) map[string]struct{} {
 // kept: a run that dies before begins the listing anew, and finds most objects
 // held.
 func (r *run) write(ctx context.Context, page providers.Page, seen map[string]struct{}) error {
-	p := busy.Page{Change: page.Change, Window: r.window, Zone: r.work.Zone}
+	p := busy.Page{Change: page.Change, Window: r.window, Zone: r.work.Zone, At: r.Now()}
 	p.Reexpand = !r.expanded && !r.isExpanded()
 	if !page.Full || !page.More {
 		p.Cursor = page.Cursor
@@ -181,7 +181,7 @@ func (r *run) doubt(ctx context.Context, seen map[string]struct{}) error {
 
 // empty removes all that is stored of a calendar that is gone.
 func (r *run) empty(ctx context.Context) error {
-	p := busy.Page{Seen: map[string]struct{}{}, Window: r.window, Zone: r.work.Zone}
+	p := busy.Page{Seen: map[string]struct{}{}, Window: r.window, Zone: r.work.Zone, At: r.Now()}
 	tally, err := r.Store.Apply(ctx, r.work.Lease, p, r.expand)
 	r.tally = tally
 	if err != nil {
