@@ -82,7 +82,7 @@ func (a *api) getBusy(r *request) (any, error) {
 		out.Resources[i] = busyResource{
 			ID: standing.Resource.String(), AsOf: instant(standing.AsOf), State: standing.State,
 			Calendars: calendars,
-			Busy:      intervals(booking.Taken(agenda, span)),
+			Busy:      intervals(booking.Taken(agenda, span, r.now)),
 		}
 	}
 	return out, nil
@@ -91,43 +91,34 @@ func (a *api) getBusy(r *request) (any, error) {
 type availabilityAnswer struct {
 	Slots     []slot            `json:"slots" nullable:"false" doc:"By start."`
 	Resources []resourceSummary `json:"resources" nullable:"false" doc:"In the order asked, as to the part of the range that is not over."`
+	Freshness *freshness        `json:"freshness,omitempty" doc:"With max_age: what was achieved."`
 }
 
 type slot struct {
 	Start     time.Time `json:"start"`
 	End       time.Time `json:"end" doc:"Exclusive."`
 	Resources []string  `json:"resources" nullable:"false" doc:"The ids of those who are free, in the order asked."`
+	Seats     *int      `json:"seats,omitempty" doc:"The most that a meeting then still has; absent where meetings have one."`
 }
 
 func (a *api) getAvailability(r *request) (any, error) {
-	resources := r.params.resources()
-	q := booking.Query{
-		Span:       r.params.span(),
-		Duration:   r.params.duration(durationParam.name, 0, MinDuration, MaxDuration),
-		Interval:   r.params.duration(intervalParam.name, defaultInterval, MinInterval, MaxInterval),
-		Policy:     r.params.policy(),
-		Now:        r.now,
-		StaleAfter: a.StaleAfter,
-		MaxOffers:  MaxOffers,
+	resources, wanted := r.params.resources(), r.params.wish()
+	duration, interval := r.params.length(durationLength), r.params.length(intervalLength)
+	q := booking.Question{
+		Service: booking.AnyOf(resources, duration, interval, r.params.policy()), Span: r.params.span(), Now: r.now,
+		StaleAfter: a.StaleAfter, Form: booking.OverlappingSlots, MaxOffers: MaxOffers,
 	}
 	if err := r.params.err(); err != nil {
 		return nil, err
 	}
-	agendas, err := a.agendas(r.ctx, r.tenant, resources, q.Span)
+	fresh, err := a.refresh(r, resources, wanted)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := booking.Availability(agendas, q)
+	left := MaxOffers
+	found, err := a.offer(r, q, false, &left)
 	if err != nil {
 		return nil, err
 	}
-	out := availabilityAnswer{Slots: make([]slot, len(answer.Slots)), Resources: summaries(answer.Standings)}
-	for i, s := range answer.Slots {
-		ids := make([]string, len(s.Resources))
-		for j, resource := range s.Resources {
-			ids[j] = out.Resources[resource].ID
-		}
-		out.Slots[i] = slot{Start: s.Start.UTC(), End: s.End.UTC(), Resources: ids}
-	}
-	return out, nil
+	return availabilityAnswer{Slots: found.Slots, Resources: found.Resources, Freshness: fresh}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/busyd/busyd/booking"
 	"github.com/busyd/busyd/busy"
 )
 
@@ -28,8 +29,16 @@ type Store interface {
 	Calendars(ctx context.Context, tenant busy.TenantID) ([]busy.Calendar, error)
 	Calendar(ctx context.Context, tenant busy.TenantID, id busy.CalendarID) (busy.Calendar, error)
 	Select(ctx context.Context, tenant busy.TenantID, id busy.CalendarID, selected bool, now time.Time) error
+	// SetIgnore says which of the calendar's events do not block.
+	SetIgnore(ctx context.Context, tenant busy.TenantID, id busy.CalendarID, tentative, allDay bool, now time.Time) error
 	// FindTenant takes an id.
 	FindTenant(ctx context.Context, id string) (busy.Tenant, error)
+	ResourceStore
+	ServiceStore
+	BookingStore
+	OnceStore
+	EndpointStore
+	MessageStore
 }
 
 // Syncer starts sync runs.
@@ -52,9 +61,12 @@ type Config struct {
 	Store    Store
 	Syncer   Syncer
 	Accounts Accounts
+	Desk     *booking.Desk // takes the bookings
 	// StaleAfter is the age at which what was read of a calendar is stale.
 	StaleAfter time.Duration
-	// Timeout bounds a request; 0: 10 s.
+	// Stopping, if set, is closed when streams are to end.
+	Stopping <-chan struct{}
+	// Timeout bounds a request, but for streams; 0: 10 s.
 	Timeout time.Duration
 	// Origins may call /v1 from a browser, "https://booking.example" each or "*";
 	// none: no page of another origin may.
@@ -82,6 +94,7 @@ type api struct {
 	mux     *http.ServeMux
 	openapi []byte
 	site    *site
+	bells   *bells
 }
 
 // New returns the handler of everything that busyd answers over HTTP.
@@ -98,7 +111,7 @@ func New(c Config) (http.Handler, error) {
 	if c.Random == nil {
 		c.Random = rand.Reader
 	}
-	a := &api{Config: c, mux: http.NewServeMux()}
+	a := &api{Config: c, mux: http.NewServeMux(), bells: newBells(c)}
 	document, err := document(routes(), c.Version)
 	if err != nil {
 		return nil, err

@@ -60,10 +60,10 @@ func TestAvailability(t *testing.T) {
 	want := availabilityAnswer{
 		Slots: []slot{
 			// Ada's meeting is from 09:00 to 10:00, her working day ends at 16:00; Bo's begins at 13:30.
-			{utc(5, 10, 0), utc(5, 11, 0), []string{ada}},
-			{utc(5, 11, 0), utc(5, 12, 0), []string{ada}},
-			{utc(5, 12, 0), utc(5, 13, 0), []string{ada}},
-			{utc(5, 13, 0), utc(5, 14, 0), []string{ada}},
+			{utc(5, 10, 0), utc(5, 11, 0), []string{ada}, nil},
+			{utc(5, 11, 0), utc(5, 12, 0), []string{ada}, nil},
+			{utc(5, 12, 0), utc(5, 13, 0), []string{ada}, nil},
+			{utc(5, 13, 0), utc(5, 14, 0), []string{ada}, nil},
 		},
 		Resources: []resourceSummary{{ada, ptr(moment.Add(-40 * time.Second)), "fresh"}, {bo, ptr(moment.Add(-40 * time.Second)), "fresh"}},
 	}
@@ -115,7 +115,7 @@ func TestViolations(t *testing.T) {
 		{"/v1/busy", violations{{"resource", "is required"}, {"from", "is required"}, {"to", "is required"}}},
 		{"/v1/busy?resource=" + ada + days + "&timezone=UTC&a=1", violations{{"a", "is not a parameter of this route"}, {"timezone", "is not a parameter of this route"}}},
 		{"/v1/busy?resource=" + ada + days + "&from=2026-03-04T00:00:00Z", violations{{"from", "must be given once"}}},
-		{"/v1/busy?resource=" + ada + "&resource=" + ada + days, violations{{"resource", "must not name the same resource twice"}}},
+		{"/v1/busy?resource=" + ada + "&resource=" + ada + days, violations{{"resource", "must not name the same one twice"}}},
 		{"/v1/busy?resource=7" + days, violations{{"resource", uuidForm}}},
 		{"/v1/busy?" + many[1:] + days, violations{{"resource", "must be given at most 50 times"}}},
 		{"/v1/busy?resource=" + ada + "&from=2026-03-04&to=tomorrow", violations{

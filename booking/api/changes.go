@@ -61,7 +61,9 @@ func (b resyncBody) scope() (Scope, error) {
 }
 
 type selectBody struct {
-	Selected *bool `json:"selected" nullable:"false" doc:"Whether the calendar blocks its resource's time."`
+	Selected        *bool `json:"selected,omitempty" nullable:"false" doc:"Whether the calendar blocks its resource's time."`
+	IgnoreTentative *bool `json:"ignore_tentative,omitempty" nullable:"false" doc:"Whether its tentative events do not."`
+	IgnoreAllDay    *bool `json:"ignore_all_day,omitempty" nullable:"false" doc:"Whether its all-day events do not."`
 }
 
 func (a *api) selectCalendar(r *request) (any, error) {
@@ -73,15 +75,38 @@ func (a *api) selectCalendar(r *request) (any, error) {
 	if err := decode(r.body, &body); err != nil {
 		return nil, err
 	}
-	if body.Selected == nil {
+	if body == (selectBody{}) {
 		return nil, violations{{"selected", "is required: true or false"}}
-	}
-	if err := a.Store.Select(r.ctx, r.tenant, id, *body.Selected, r.now); err != nil {
-		return nil, err
 	}
 	calendar, err := a.Store.Calendar(r.ctx, r.tenant, id)
 	if err != nil {
 		return nil, err
 	}
+	if err := a.reselect(r, calendar, body); err != nil {
+		return nil, err
+	}
+	if calendar, err = a.Store.Calendar(r.ctx, r.tenant, id); err != nil {
+		return nil, err
+	}
 	return a.calendarItem(calendar, r.now), nil
+}
+
+// reselect carries out what the body says of the calendar.
+func (a *api) reselect(r *request, c busy.Calendar, b selectBody) error {
+	if b.IgnoreTentative != nil || b.IgnoreAllDay != nil {
+		tentative, allDay := c.IgnoreTentative, c.IgnoreAllDay
+		if b.IgnoreTentative != nil {
+			tentative = *b.IgnoreTentative
+		}
+		if b.IgnoreAllDay != nil {
+			allDay = *b.IgnoreAllDay
+		}
+		if err := a.Store.SetIgnore(r.ctx, r.tenant, c.ID, tentative, allDay, r.now); err != nil {
+			return err
+		}
+	}
+	if b.Selected == nil {
+		return nil
+	}
+	return a.Store.Select(r.ctx, r.tenant, c.ID, *b.Selected, r.now)
 }

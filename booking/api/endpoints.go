@@ -75,7 +75,7 @@ type endpointItem struct {
 	Types        []busy.MessageType `json:"types" nullable:"false" doc:"Of the messages that are sent; none: all."`
 	CreatedAt    time.Time          `json:"created_at"`
 	FailingSince *time.Time         `json:"failing_since" doc:"When messages ceased to arrive; null: the last one did."`
-	Code         string             `json:"code,omitempty" doc:"How the last attempt failed: status_503, unreachable, blocked (the address is not public), ..."`
+	Code         string             `json:"code,omitempty" doc:"How the last attempt failed: status_503, timeout, refused, tls, blocked_address (it is not public), ..."`
 	DisabledAt   *time.Time         `json:"disabled_at" doc:"When messages ceased to be sent; null: they are sent."`
 	Reason       string             `json:"reason,omitempty" enum:"gone,failing" doc:"Why they are not sent: it answered 410, or nothing arrived for five days."`
 }

@@ -34,8 +34,12 @@ func (a *api) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		began := a.Now()
 		w := &answer{ResponseWriter: rw}
-		ctx, cancel := context.WithTimeout(r.Context(), a.Timeout)
-		defer cancel()
+		ctx := r.Context()
+		if r.URL.Path != eventsPath { // a stream has no end
+			bounded, cancel := context.WithTimeout(ctx, a.Timeout)
+			defer cancel()
+			ctx = bounded
+		}
 		id, err := busy.NewID[requestKey](a.Random)
 		r = r.WithContext(context.WithValue(ctx, requestKey{}, id.String()))
 		if a.Observe != nil {
@@ -84,7 +88,7 @@ func (a *api) headers(w http.ResponseWriter, r *http.Request, id string) {
 	h.Add("Vary", "Origin")
 	if origin := r.Header.Get("Origin"); a.allows(origin) {
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id")
+		h.Set("Access-Control-Expose-Headers", "ETag, Idempotency-Replayed, Location, Retry-After, X-Request-Id")
 	}
 }
 
@@ -98,8 +102,8 @@ func (a *api) preflight(w http.ResponseWriter, r *http.Request) bool {
 		!strings.HasPrefix(r.URL.Path, "/v1/") || !a.allows(r.Header.Get("Origin")) {
 		return false
 	}
-	w.Header().Set("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE")
-	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	w.Header().Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
+	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Hold-Token, Idempotency-Key, If-Match, Last-Event-ID")
 	w.Header().Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 	return true

@@ -14,6 +14,7 @@ import (
 	"time"
 	_ "time/tzdata"
 
+	"github.com/busyd/busyd/booking"
 	"github.com/busyd/busyd/busy"
 )
 
@@ -27,6 +28,8 @@ type house struct {
 	handler http.Handler
 	log     strings.Builder
 	random  io.Reader
+
+	stopping chan struct{} // closed: streams end when all is said
 }
 
 type tenant struct {
@@ -38,13 +41,18 @@ type tenant struct {
 	blocks      map[busy.ResourceID][]busy.Block
 	resynced    []Scope
 
+	endpoints []busy.Endpoint
+	heard     []busy.Heard
+
 	downgradedAt time.Time
+	ledger
 }
 
 const (
 	readToken  = "bzd_read"
 	syncToken  = "bzd_sync"
 	adminToken = "bzd_admin"
+	bookToken  = "bzd_book"
 )
 
 // moment is a Wednesday at 10:20 in Berlin.
@@ -52,15 +60,17 @@ var moment = time.Date(2026, 3, 4, 9, 20, 0, 0, time.UTC)
 
 func newHouse(t testing.TB, change ...func(*Config)) *house {
 	t.Helper()
-	h := &house{t: t, now: moment, random: rand.NewChaCha8([32]byte{1})}
+	h := &house{t: t, now: moment, random: rand.NewChaCha8([32]byte{1}), stopping: make(chan struct{})}
+	close(h.stopping)
 	for _, name := range []string{"one", "two"} {
 		h.tenants = append(h.tenants, h.newTenant(name))
 	}
 	c := Config{
 		Store: h, Syncer: h, Accounts: h, StaleAfter: 30 * time.Minute, Version: "test",
-		Log: h.logger(),
+		Log: h.logger(), Stopping: h.stopping,
 		Now: func() time.Time { return h.now }, Random: h.random,
 	}
+	c.Desk = &booking.Desk{Store: h, Now: c.Now, Random: h.random, StaleAfter: c.StaleAfter}
 	for _, f := range change {
 		f(&c)
 	}
@@ -84,7 +94,8 @@ func newID[Of any](h *house) busy.ID[Of] {
 
 func (h *house) newTenant(name string) *tenant {
 	ten := &tenant{id: newID[busy.Tenant](h), keys: map[string]busy.APIKey{}, blocks: map[busy.ResourceID][]busy.Block{}}
-	for token, scope := range map[string]busy.Scope{readToken: busy.ScopeRead, syncToken: busy.ScopeSync, adminToken: busy.ScopeAdmin} {
+	ten.answers = map[string]*busy.Once{}
+	for token, scope := range map[string]busy.Scope{readToken: busy.ScopeRead, syncToken: busy.ScopeSync, bookToken: busy.ScopeBook, adminToken: busy.ScopeAdmin} {
 		ten.keys[token+"_"+name] = busy.APIKey{Scopes: []busy.Scope{scope}}
 	}
 	for _, person := range []struct{ name, zone, hours string }{
@@ -93,6 +104,8 @@ func (h *house) newTenant(name string) *tenant {
 	} {
 		ten.addResource(h, person.name, person.zone, person.hours)
 	}
+	ten.furnish(h, name)
+	ten.addEndpoint(h, name)
 	return ten
 }
 
@@ -161,7 +174,7 @@ func (h *house) Agendas(ctx context.Context, id busy.TenantID, ids []busy.Resour
 	for _, r := range ten.resources {
 		for _, want := range ids {
 			if r.ID == want {
-				agendas = append(agendas, ten.agenda(r, span))
+				agendas = append(agendas, ten.agenda(h, r, span))
 			}
 		}
 	}
@@ -171,8 +184,8 @@ func (h *house) Agendas(ctx context.Context, id busy.TenantID, ids []busy.Resour
 	return agendas, ctx.Err()
 }
 
-func (ten *tenant) agenda(r busy.Resource, span busy.Span) busy.Agenda {
-	a := busy.Agenda{Resource: r}
+func (ten *tenant) agenda(h *house, r busy.Resource, span busy.Span) busy.Agenda {
+	a := busy.Agenda{Resource: r, Claims: ten.claims(h, r.ID), Version: ten.version}
 	for _, c := range ten.calendars {
 		if c.Resource == r.ID && c.Selected {
 			c.Name = "" // as the store has it
@@ -313,9 +326,13 @@ func (h *house) Resync(_ context.Context, id busy.TenantID, scope Scope, _ time.
 }
 
 // call sends a request with a token; a body makes it JSON.
-func (h *house) call(method, target, token, body string) *httptest.ResponseRecorder {
+func (h *house) call(method, target, token, body string, headers ...string) *httptest.ResponseRecorder {
 	h.t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Idempotency-Key", newID[request](h).String())
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}

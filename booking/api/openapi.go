@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -64,16 +65,21 @@ func operation(r route, schemas huma.Registry) *huma.Operation {
 		Security:    []map[string][]string{{"key": {}}},
 		Responses:   map[string]*huma.Response{},
 	}
+	problems := append(anyRoute(), r.problems...)
+	if r.once {
+		r.params = append(slices.Clone(r.params), keyParam)
+		problems = append(problems, onceRoute()...)
+	}
 	for _, p := range r.params {
 		op.Parameters = append(op.Parameters, parameter(p))
 	}
 	ok := &huma.Response{Description: http.StatusText(r.status)}
 	if r.answer != nil {
-		ok.Content = content("application/json", schemaOf(schemas, r.answer))
+		ok.Content = content(cmp.Or(r.media, "application/json"), schemaOf(schemas, r.answer))
 	}
+	ok.Headers = headers(r)
 	op.Responses[strconv.Itoa(r.status)] = ok
 
-	problems := append(anyRoute(), r.problems...)
 	if r.body != nil {
 		problems = append(problems, bodyRoute()...)
 		op.RequestBody = &huma.RequestBody{
@@ -92,6 +98,21 @@ func operation(r route, schemas huma.Registry) *huma.Operation {
 		op.Responses[status].Description += p.title + " (`" + p.code + "`)."
 	}
 	return op
+}
+
+// headers are those of a success.
+func headers(r route) map[string]*huma.Param {
+	text := func(about string) *huma.Param {
+		return &huma.Param{Description: about, Schema: &huma.Schema{Type: "string"}}
+	}
+	out := map[string]*huma.Param{}
+	if r.etag {
+		out["ETag"] = text("The booking's version, for If-Match.")
+	}
+	if r.once {
+		out[replayed] = text("true: the request was carried out before, and this is what it was answered.")
+	}
+	return out
 }
 
 func parameter(p param) *huma.Param {

@@ -36,26 +36,57 @@ func TestDocumentIsTheCommittedOne(t *testing.T) {
 }
 
 // specimen is a good call of a route.
-type specimen struct{ target, token, body string }
+type specimen struct {
+	target, token, body string
+	hold                string // the token of a hold of the caller's
+}
 
 func specimens(h *house) map[string]specimen {
 	ten := h.tenants[0]
 	resource, bo := ten.resources[0].ID.String(), ten.resources[1].ID.String()
 	span := "&from=2026-03-02T00:00:00Z&to=2026-03-09T00:00:00Z"
 	return map[string]specimen{
-		"getBusy":         {"/v1/busy?resource=" + resource + "&resource=" + bo + span, readToken, ""},
-		"getAvailability": {"/v1/availability?resource=" + resource + "&resource=" + bo + span + "&duration=30m", readToken, ""},
-		"resync":          {"/v1/resync", syncToken, `{"calendar":"` + ten.calendars[0].ID.String() + `","full":true}`},
-		"listResources":   {"/v1/resources?limit=1", readToken, ""},
-		"listConnections": {"/v1/connections?limit=1", readToken, ""},
-		"listCalendars":   {"/v1/calendars?limit=1", readToken, ""},
-		"selectCalendar":  {"/v1/calendars/" + ten.calendars[0].ID.String(), adminToken, `{"selected":true}`},
-		"pauseConnection": {"/v1/connections/" + ten.connections[0].ID.String(), adminToken, `{"paused":true}`},
-		"disconnect":      {"/v1/connections/" + ten.connections[0].ID.String(), adminToken, ""},
-		"connect":         {"/v1/connections", adminToken, `{"provider":"google","resource":"` + resource + `"}`},
-		"getTenant":       {"/v1/tenant", readToken, ""},
-		"changeTenant":    {"/v1/tenant", adminToken, `{"downgraded":true}`},
-		"getOpenAPI":      {"/v1/openapi.json", "", ""},
+		"getBusy":             {target: "/v1/busy?resource=" + resource + "&resource=" + bo + span, token: readToken},
+		"getAvailability":     {target: "/v1/availability?resource=" + resource + "&resource=" + bo + span + "&duration=30m", token: readToken},
+		"resync":              {target: "/v1/resync", token: syncToken, body: `{"calendar":"` + ten.calendars[0].ID.String() + `","full":true}`},
+		"listResources":       {target: "/v1/resources?limit=1", token: readToken},
+		"listConnections":     {target: "/v1/connections?limit=1", token: readToken},
+		"listCalendars":       {target: "/v1/calendars?limit=1", token: readToken},
+		"selectCalendar":      {target: "/v1/calendars/" + ten.calendars[0].ID.String(), token: adminToken, body: `{"selected":true}`},
+		"pauseConnection":     {target: "/v1/connections/" + ten.connections[0].ID.String(), token: adminToken, body: `{"paused":true}`},
+		"disconnect":          {target: "/v1/connections/" + ten.connections[0].ID.String(), token: adminToken},
+		"connect":             {target: "/v1/connections", token: adminToken, body: `{"provider":"google","resource":"` + resource + `"}`},
+		"getTenant":           {target: "/v1/tenant", token: readToken},
+		"changeTenant":        {target: "/v1/tenant", token: adminToken, body: `{"downgraded":true}`},
+		"getOpenAPI":          {target: "/v1/openapi.json"},
+		"listServices":        {target: "/v1/services?limit=1", token: readToken},
+		"createService":       {target: "/v1/services", token: adminToken, body: serviceText("Another", resource)},
+		"getService":          {target: "/v1/services/" + ten.services[0].ID.String(), token: readToken},
+		"replaceService":      {target: "/v1/services/" + ten.services[0].ID.String(), token: adminToken, body: serviceText("Visit", bo)},
+		"archiveService":      {target: "/v1/services/" + ten.services[0].ID.String(), token: adminToken},
+		"changeResource":      {target: "/v1/resources/" + resource, token: adminToken, body: `{"hours":"mon 09:00-12:00"}`},
+		"listOverrides":       {target: "/v1/resources/" + resource + "/overrides", token: readToken},
+		"createOverride":      {target: "/v1/resources/" + resource + "/overrides", token: adminToken, body: `{"first":"2026-12-24","closed":true}`},
+		"deleteOverride":      {target: "/v1/overrides/" + ten.resources[0].Overrides[0].ID.String(), token: adminToken},
+		"askAvailability":     {target: "/v1/availability", token: readToken, body: ten.question(`"explain":true,"max_age":"60s"`), hold: ten.hold()},
+		"hold":                {target: "/v1/holds", token: bookToken, body: ten.want(6, 12)},
+		"renewHold":           {target: "/v1/holds/" + ten.bookings[2].ID.String() + "/renew", token: bookToken, body: `{"ttl":"10m"}`, hold: ten.hold()},
+		"releaseHold":         {target: "/v1/holds/" + ten.bookings[3].ID.String(), token: bookToken, hold: ten.hold()},
+		"book":                {target: "/v1/bookings", token: bookToken, body: ten.want(6, 12)},
+		"listBookings":        {target: "/v1/bookings?limit=1&state=held&state=confirmed", token: readToken},
+		"getBooking":          {target: "/v1/bookings/" + ten.bookings[0].ID.String(), token: readToken},
+		"confirmBooking":      {target: "/v1/bookings/" + ten.bookings[1].ID.String() + "/confirm", token: bookToken},
+		"rescheduleBooking":   {target: "/v1/bookings/" + ten.bookings[0].ID.String() + "/reschedule", token: bookToken, body: `{"start":"2026-03-06T12:00:00Z"}`},
+		"cancelBooking":       {target: "/v1/bookings/" + ten.bookings[0].ID.String() + "/cancel", token: bookToken},
+		"getPersonalData":     {target: "/v1/bookings/" + ten.bookings[0].ID.String() + "/personal-data", token: bookToken},
+		"erasePersonalData":   {target: "/v1/bookings/" + ten.bookings[0].ID.String() + "/personal-data", token: bookToken},
+		"listConflicts":       {target: "/v1/conflicts?limit=1", token: readToken},
+		"listWebhooks":        {target: "/v1/webhooks", token: adminToken},
+		"createWebhook":       {target: "/v1/webhooks", token: adminToken, body: `{"url":"https://example.com/busyd","types":["booking.created"]}`},
+		"deleteWebhook":       {target: "/v1/webhooks/" + ten.endpoints[0].ID.String(), token: adminToken},
+		"rotateWebhookSecret": {target: "/v1/webhooks/" + ten.endpoints[0].ID.String() + "/rotate", token: adminToken},
+		"replayWebhook":       {target: "/v1/webhooks/" + ten.endpoints[0].ID.String() + "/replay", token: adminToken, body: `{"since":"2026-03-01T00:00:00Z"}`},
+		"listen":              {target: "/v1/events", token: readToken},
 	}
 }
 
@@ -97,8 +128,8 @@ func TestDocumentIsTrue(t *testing.T) {
 				if token != "" {
 					token += "_one"
 				}
-				doc.check(t, op, h, method, good.target, token, good.body, true)
-				doc.check(t, op, h, method, good.target+sep(good.target)+"no_such=1", token, good.body, op.OperationID == "getOpenAPI")
+				doc.check(t, op, h, method, good.target, token, good.body, true, "Hold-Token", good.hold)
+				doc.check(t, op, h, method, good.target+sep(good.target)+"no_such=1", token, good.body, op.OperationID == "getOpenAPI", "Hold-Token", good.hold)
 				if good.token == "" {
 					return
 				}
@@ -155,9 +186,9 @@ func parseDocument(t *testing.T, b []byte) openapi {
 	return d
 }
 
-func (d openapi) check(t *testing.T, op operationDoc, h *house, method, target, token, body string, good bool) {
+func (d openapi) check(t *testing.T, op operationDoc, h *house, method, target, token, body string, good bool, headers ...string) {
 	t.Helper()
-	w := h.call(method, target, token, body)
+	w := h.call(method, target, token, body, headers...)
 	if (w.Code < 300) != good {
 		t.Errorf("%s %s = %d: %s", method, target, w.Code, w.Body)
 		return
@@ -176,6 +207,9 @@ func (d openapi) check(t *testing.T, op operationDoc, h *house, method, target, 
 	media, ok := response.Content[w.Header().Get("Content-Type")]
 	if !ok {
 		t.Errorf("%s %s is a %s, which the document does not list", method, target, w.Header().Get("Content-Type"))
+		return
+	}
+	if w.Header().Get("Content-Type") == "text/event-stream" {
 		return
 	}
 	var value any

@@ -24,7 +24,10 @@ type param struct {
 	schema   huma.Schema
 }
 
-const uuidForm = "must be a UUID such as 3f2b8c1e-5a44-4c9e-9d3e-0d6c1f0a7b21"
+const (
+	uuidForm   = "must be a UUID such as 3f2b8c1e-5a44-4c9e-9d3e-0d6c1f0a7b21"
+	policyForm = "must be treat_as_busy, reject or serve_stale"
+)
 
 // The parameters.
 var (
@@ -70,6 +73,46 @@ var (
 		about:  "The next of the page before; without it, the first page.",
 		schema: huma.Schema{Type: "string"},
 	}
+	allParam = param{
+		name: "all", in: "query",
+		about:  "Those that are over, too.",
+		schema: huma.Schema{Type: "boolean", Default: false},
+	}
+	oneResourceParam = param{
+		name: "resource", in: "query",
+		about:  "Only those of this resource.",
+		schema: huma.Schema{Type: "string", Format: "uuid"},
+	}
+	serviceParam = param{
+		name: "service", in: "query",
+		about:  "Only those of this service.",
+		schema: huma.Schema{Type: "string", Format: "uuid"},
+	}
+	stateParam = param{
+		name: "state", in: "query", many: true,
+		about:  "Only those in this state; repeat it for several.",
+		schema: huma.Schema{Type: "string", Enum: []any{"held", "pending", "confirmed", "cancelled", "expired"}},
+	}
+	sinceParam = param{
+		name: "from", in: "query",
+		about:  "Only those that end after it, RFC 3339.",
+		schema: huma.Schema{Type: "string", Format: "date-time"},
+	}
+	untilParam = param{
+		name: "to", in: "query",
+		about:  "Only those that start before it, RFC 3339.",
+		schema: huma.Schema{Type: "string", Format: "date-time"},
+	}
+	matchParam = param{
+		name: "If-Match", in: "header",
+		about:  "The booking's ETag: if it is another meanwhile, nothing changes. Absent or *: whatever it is.",
+		schema: huma.Schema{Type: "string", Examples: []any{`"3"`}},
+	}
+	tokenParam = param{
+		name: "Hold-Token", in: "header", required: true,
+		about:  "The token that the hold was answered with: it shows that the caller owns it.",
+		schema: huma.Schema{Type: "string"},
+	}
 	idParam = param{
 		name: "id", in: "path", required: true,
 		schema: huma.Schema{Type: "string", Format: "uuid"},
@@ -78,11 +121,10 @@ var (
 
 func ptr[T any](v T) *T { return &v }
 
-// params reads a request's parameters and collects what is wrong with them. Its
-// methods return a zero value for what is wrong or missing; err tells.
+// params reads a request's parameters and collects what is wrong with them.
 type params struct {
 	values url.Values
-	wrong  violations
+	fields
 }
 
 func readParams(declared []param, r *http.Request) *params {
@@ -103,123 +145,61 @@ func readParams(declared []param, r *http.Request) *params {
 	}
 	slices.SortFunc(p.wrong, func(a, b violation) int { return strings.Compare(a.Field, b.Field) })
 	for _, d := range declared {
-		if d.in == "path" {
+		switch {
+		case d.in == "path":
 			p.values[d.name] = []string{r.PathValue(d.name)}
-		} else if d.required && !query.Has(d.name) {
+		case d.in == "header":
+			p.header(d, r.Header.Values(d.name))
+		case d.required && !query.Has(d.name):
 			p.reject(d.name, "is required")
 		}
 	}
 	return p
 }
 
-func (p *params) reject(field, detail string) { p.wrong = append(p.wrong, violation{field, detail}) }
-
-func (p *params) err() error {
-	if len(p.wrong) > 0 {
-		return p.wrong
+func (p *params) header(d param, values []string) {
+	switch {
+	case len(values) > 1:
+		p.reject(d.name, "must be given once")
+	case len(values) == 1:
+		p.values[d.name] = values
+	case d.required:
+		p.reject(d.name, "is required")
 	}
-	return nil
 }
 
 // resources reads the ids in the order given.
 func (p *params) resources() []busy.ResourceID {
-	values := p.values[resourceParam.name]
-	if len(values) > MaxResources {
-		p.reject(resourceParam.name, "must be given at most 50 times")
-		return nil
-	}
-	ids := make([]busy.ResourceID, 0, len(values))
-	for _, v := range values {
-		id, err := busy.ParseID[busy.Resource](v)
-		if err != nil {
-			p.reject(resourceParam.name, uuidForm)
-			return nil
-		}
-		if slices.Contains(ids, id) {
-			p.reject(resourceParam.name, "must not name the same resource twice")
-			return nil
-		}
-		ids = append(ids, id)
-	}
-	return ids
+	return readIDs[busy.Resource](&p.fields, resourceParam.name, p.values[resourceParam.name], MaxResources)
 }
 
 func idOf[Of any](p *params) busy.ID[Of] {
-	id, err := busy.ParseID[Of](p.values.Get(idParam.name))
-	if err != nil {
-		p.reject(idParam.name, uuidForm)
+	return readID[Of](&p.fields, idParam.name, p.values.Get(idParam.name))
+}
+
+// optionalID is zero if the parameter is absent.
+func optionalID[Of any](p *params, name string) (id busy.ID[Of]) {
+	if p.values.Has(name) {
+		id = readID[Of](&p.fields, name, p.values.Get(name))
 	}
 	return id
 }
 
-// span reads from and to, in UTC.
+// span reads from and to, in UTC; those that are missing were rejected.
 func (p *params) span() busy.Span {
-	s := busy.Span{Start: p.instant(fromParam.name), End: p.instant(toParam.name)}
-	switch {
-	case s.Start.IsZero() || s.End.IsZero():
-	case s.Empty():
-		p.reject(toParam.name, "must be after from")
-	case s.End.Sub(s.Start) > MaxRange:
-		p.reject(toParam.name, "must be at most 92 days after from")
-	}
-	return s
-}
-
-func (p *params) instant(name string) time.Time {
-	if !p.values.Has(name) {
-		return time.Time{}
+	if !p.values.Has(fromParam.name) || !p.values.Has(toParam.name) {
+		return busy.Span{}
 	}
 	// A + that the caller left unescaped arrives as a space.
-	t, err := time.Parse(time.RFC3339, strings.ReplaceAll(p.values.Get(name), " ", "+"))
-	if err != nil {
-		p.reject(name, "must be an RFC 3339 time with an offset, such as 2026-03-02T09:00:00Z")
-		return time.Time{}
-	}
-	if t = t.UTC(); t.Year() < 2000 || t.Year() > 2199 {
-		p.reject(name, "must be in the years 2000 to 2199")
-		return time.Time{}
-	}
-	return t
+	value := func(name string) string { return strings.ReplaceAll(p.values.Get(name), " ", "+") }
+	return p.fields.span(value(fromParam.name), value(toParam.name))
 }
 
-// duration reads a length between least and most in whole minutes.
-func (p *params) duration(name string, fallback, least, most time.Duration) time.Duration {
-	if !p.values.Has(name) {
-		return fallback
+func (p *params) length(l length) time.Duration {
+	if p.values.Has(l.name) && p.values.Get(l.name) == "" {
+		p.reject(l.name, "must be a duration such as 30m, 1h30m or PT30M")
 	}
-	d, ok := parseDuration(p.values.Get(name))
-	switch {
-	case !ok:
-		p.reject(name, "must be a duration such as 30m, 1h30m or PT30M")
-	case d < least || d > most:
-		p.reject(name, "must be from "+format(least)+" to "+format(most))
-	case d%time.Minute != 0:
-		p.reject(name, "must be in whole minutes")
-	}
-	return d
-}
-
-// parseDuration reads 1h30m and the time part of ISO 8601, PT1H30M.
-func parseDuration(s string) (time.Duration, bool) {
-	if iso, ok := strings.CutPrefix(s, "PT"); ok {
-		if iso != strings.ToUpper(iso) {
-			return 0, false
-		}
-		s = strings.ToLower(iso)
-	}
-	if strings.Trim(s, "0123456789hms.") != "" {
-		return 0, false // no sign, no units below a second
-	}
-	d, err := time.ParseDuration(s)
-	return d, err == nil
-}
-
-// format writes a duration in whole minutes as 30m or 24h.
-func format(d time.Duration) string {
-	if d%time.Hour == 0 {
-		return strconv.Itoa(int(d/time.Hour)) + "h"
-	}
-	return strconv.Itoa(int(d/time.Minute)) + "m"
+	return p.duration(l, p.values.Get(l.name))
 }
 
 func (p *params) policy() busy.Policy {
@@ -228,7 +208,7 @@ func (p *params) policy() busy.Policy {
 	}
 	policy := busy.Policy(p.values.Get(staleParam.name))
 	if !slices.Contains(busy.Policies(), policy) {
-		p.reject(staleParam.name, "must be treat_as_busy, reject or serve_stale")
+		p.reject(staleParam.name, policyForm)
 	}
 	return policy
 }
@@ -244,6 +224,59 @@ func (p *params) limit() int {
 	return n
 }
 
+// flag is false if the parameter is absent.
+func (p *params) flag(name string) bool {
+	switch p.values.Get(name) {
+	case "true":
+		return true
+	case "false":
+	default:
+		if p.values.Has(name) {
+			p.reject(name, "must be true or false")
+		}
+	}
+	return false
+}
+
+// between reads from and to where each may be absent.
+func (p *params) between() (s busy.Span) {
+	read := func(name string, into *time.Time) {
+		if p.values.Has(name) {
+			*into = p.instant(name, strings.ReplaceAll(p.values.Get(name), " ", "+"))
+		}
+	}
+	read(sinceParam.name, &s.Start)
+	read(untilParam.name, &s.End)
+	return s
+}
+
+func (p *params) states() []busy.BookingState {
+	var states []busy.BookingState
+	for _, v := range p.values[stateParam.name] {
+		if !slices.Contains(stateParam.schema.Enum, any(v)) {
+			p.reject(stateParam.name, "must be held, pending, confirmed, cancelled or expired")
+			return nil
+		}
+		states = append(states, busy.BookingState(v))
+	}
+	return states
+}
+
+// version reads If-Match; 0: any.
+func (p *params) version() int64 {
+	tag := p.values.Get(matchParam.name)
+	if tag == "" || tag == "*" {
+		return 0
+	}
+	digits, quoted := strings.CutPrefix(tag, `"`)
+	digits, closed := strings.CutSuffix(digits, `"`)
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if !quoted || !closed || err != nil || n < 1 {
+		p.reject(matchParam.name, `must be the ETag of the booking, such as "3"`)
+	}
+	return n
+}
+
 // after reads the cursor: the id of the last item of the page before.
 func (p *params) after() string {
 	if !p.values.Has(cursorParam.name) {
@@ -254,4 +287,11 @@ func (p *params) after() string {
 		p.reject(cursorParam.name, "must be the next of the page before")
 	}
 	return string(id)
+}
+
+func afterID[Of any](p *params) (id busy.ID[Of]) {
+	if after := p.after(); after != "" {
+		id, _ = busy.ParseID[Of](after) // after has told what is wrong
+	}
+	return id
 }

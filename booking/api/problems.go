@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -33,8 +32,16 @@ var (
 	notFound       = problem{"not_found", 404, "Not found", "There is nothing of this id."}
 	noRoute        = problem{"no_such_route", 404, "There is no such route", "See /v1/openapi.json for the routes."}
 	wrongMethod    = problem{"method_not_allowed", 405, "The route has no such method", "The Allow header names the methods it has."}
+	keyMissing     = problem{"idempotency_key_required", 400, "The header Idempotency-Key is required", "Send a key of your own with each request that changes a booking, such as a UUID, and the same one when you send the request again."}
+	nameTaken      = problem{"name_taken", 409, "There is one of this name already", "Choose another name."}
+	keyInFlight    = problem{"idempotency_key_in_flight", 409, "A request with this key is under way", "Wait a moment and send it again: the answer will be the first one's."}
+	keyReused      = problem{"idempotency_key_reused", 422, "The key was used for another request", "Send a new key with a new request."}
+	wrongToken     = problem{"wrong_hold_token", 403, "The hold belongs to somebody else", "Send the token that the hold was answered with."}
+	wrongVersion   = problem{"version_mismatch", 412, "The booking has changed meanwhile", "Read it again, and send its ETag as If-Match."}
+	bookingOver    = problem{"booking_over", 409, "The booking is over", "It was cancelled, or the hold has expired: make a new one."}
 	slowRequest    = problem{"request_timeout", 408, "The request took too long to arrive", "Send the body at once."}
 	notFresh       = problem{"not_fresh", 409, "Calendars are not fresh", "See resources for those that are not fresh, and why. Without stale=reject they would be treated as busy."}
+	notOffered     = problem{"not_offered", 409, "The meeting cannot be had", "See reason for why, and alternatives for the nearest starts that can be had."}
 	awaitingAdmin  = problem{"awaiting_admin", 409, "The owner's organisation must consent first", "Ask its administrator to allow busyd to read calendars, and connect again."}
 	tooLarge       = problem{"body_too_large", 413, "The body is too large", "A body may have 65,536 bytes."}
 	wrongMedia     = problem{"unsupported_media_type", 415, "The body must be JSON", "Send Content-Type: application/json."}
@@ -59,6 +66,7 @@ func problemOf(err error) problem {
 	var p problem
 	var large *http.MaxBytesError
 	var stale *booking.NotFresh
+	var refused *booking.Refusal
 	awaiting, provider := isProviderError(err)
 	switch {
 	case errors.As(err, &p):
@@ -71,15 +79,29 @@ func problemOf(err error) problem {
 		return tooLarge
 	case errors.As(err, &stale):
 		return notFresh
+	case errors.As(err, &refused):
+		return notOffered
+	case errors.Is(err, booking.ErrVersion):
+		return wrongVersion
+	case errors.Is(err, booking.ErrToken):
+		return wrongToken
+	case errors.Is(err, booking.ErrOver):
+		return bookingOver
 	case errors.Is(err, busy.ErrInvalid):
 		return invalidRequest
 	case errors.Is(err, busy.ErrNotFound):
 		return notFound
+	case errors.Is(err, busy.ErrExists):
+		return nameTaken
+	case errors.Is(err, busy.ErrInFlight):
+		return keyInFlight
+	case errors.Is(err, busy.ErrOtherRequest):
+		return keyReused
 	case errors.Is(err, booking.ErrTooMany):
 		return tooManySlots
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return timedOut
-	case away(err):
+	case errors.Is(err, busy.ErrChanged), away(err):
 		return unavailable
 	default:
 		return internal
@@ -102,14 +124,16 @@ func away(err error) bool {
 
 // Problem is the body of every error (RFC 9457).
 type Problem struct {
-	Type       string            `json:"type" format:"uri" doc:"Names the kind of problem: urn:busyd:problem: and the code."`
-	Title      string            `json:"title" doc:"The kind of problem, for a person."`
-	Status     int               `json:"status" doc:"The HTTP status."`
-	Detail     string            `json:"detail" doc:"What to do about it."`
-	Code       string            `json:"code" doc:"The kind of problem, for a program. Codes do not change."`
-	Instance   string            `json:"instance" format:"uri" doc:"The id of the request, also in busyd's log."`
-	Violations []violation       `json:"violations,omitempty" nullable:"false" doc:"What is wrong with each field."`
-	Resources  []resourceSummary `json:"resources,omitempty" nullable:"false" doc:"With not_fresh: the resources that are not."`
+	Type         string            `json:"type" format:"uri" doc:"Names the kind of problem: urn:busyd:problem: and the code."`
+	Title        string            `json:"title" doc:"The kind of problem, for a person."`
+	Status       int               `json:"status" doc:"The HTTP status."`
+	Detail       string            `json:"detail" doc:"What to do about it."`
+	Code         string            `json:"code" doc:"The kind of problem, for a program. Codes do not change."`
+	Instance     string            `json:"instance" format:"uri" doc:"The id of the request, also in busyd's log."`
+	Violations   []violation       `json:"violations,omitempty" nullable:"false" doc:"What is wrong with each field."`
+	Resources    []resourceSummary `json:"resources,omitempty" nullable:"false" doc:"With not_fresh: the resources that are not. With not_offered: those of the service."`
+	Reason       cause             `json:"reason,omitempty" doc:"With not_offered: why."`
+	Alternatives []slot            `json:"alternatives,omitempty" nullable:"false" doc:"With not_offered: the nearest that can be had, before and after."`
 }
 
 type violation struct {
@@ -146,25 +170,28 @@ func violationsOf(err error) violations {
 // fail writes the problem that an error is. Its own words go to the log only.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := a.logged(r, err)
-	id := requestID(r)
+	if p.status == http.StatusServiceUnavailable || p.code == keyInFlight.code {
+		w.Header().Set("Retry-After", "1")
+	}
+	send(w, problemAnswer(p, err, requestID(r)))
+}
+
+// problemBody is what of an error may be shown.
+func problemBody(p problem, err error, request string) Problem {
 	body := Problem{
 		Type: "urn:busyd:problem:" + p.code, Title: p.title, Status: p.status, Detail: p.detail, Code: p.code,
-		Instance: "urn:uuid:" + id, Violations: violationsOf(err),
+		Instance: "urn:uuid:" + request, Violations: violationsOf(err),
 	}
 	var stale *booking.NotFresh
 	if errors.As(err, &stale) {
 		body.Resources = summaries(stale.Standings)
 	}
-	if p.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
+	var refused *booking.Refusal
+	if errors.As(err, &refused) {
+		body.Reason, body.Resources = cause(refused.Cause), summaries(refused.Standings)
+		body.Alternatives = slotsOf(refused.Alternatives, body.Resources)
 	}
-	encoded, err := json.Marshal(body)
-	if err != nil { // strings and numbers always encode
-		encoded = []byte("{}")
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(p.status)
-	_, _ = w.Write(encoded)
+	return body
 }
 
 // logged returns the problem that an error is, after it told the log of one that

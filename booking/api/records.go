@@ -56,6 +56,10 @@ type resourceItem struct {
 	Hours string `json:"hours" doc:"Weekly working hours on the clock of the zone; empty: never open." example:"mon 09:00-12:00 13:00-17:00; sat 22:00-02:00"`
 }
 
+func resourceItemOf(r busy.Resource) resourceItem {
+	return resourceItem{ID: r.ID.String(), Name: r.Name, Zone: r.Zone, Hours: r.Hours.String()}
+}
+
 func (a *api) listResources(r *request) (any, error) {
 	limit, after := r.params.limit(), r.params.after()
 	if err := r.params.err(); err != nil {
@@ -67,7 +71,7 @@ func (a *api) listResources(r *request) (any, error) {
 	}
 	items := make([]resourceItem, len(all))
 	for i, res := range all {
-		items[i] = resourceItem{ID: res.ID.String(), Name: res.Name, Zone: res.Zone, Hours: res.Hours.String()}
+		items[i] = resourceItemOf(res)
 	}
 	var out resourcesAnswer
 	out.Resources, out.Next = page(items, func(i resourceItem) string { return i.ID }, after, limit)
@@ -126,26 +130,29 @@ type calendarsAnswer struct {
 }
 
 type calendarItem struct {
-	ID         string              `json:"id" format:"uuid"`
-	Connection string              `json:"connection" format:"uuid"`
-	Resource   string              `json:"resource" format:"uuid"`
-	Provider   busy.Kind           `json:"provider" example:"caldav"`
-	Name       string              `json:"name"`
-	Zone       string              `json:"zone" doc:"An IANA name; empty: the resource's applies."`
-	Selected   bool                `json:"selected" doc:"Whether it blocks its resource's time."`
-	State      *busy.CalendarState `json:"state" enum:"fresh,stale,degraded,uncovered,needs_reconnect,paused,pending" nullable:"true" doc:"As to now; null unless selected."`
-	AsOf       *time.Time          `json:"as_of" doc:"When it was last read completely; null: never."`
-	Covered    *interval           `json:"covered,omitempty" doc:"The span that is mirrored; absent until it was read."`
-	Problems   int                 `json:"problems" doc:"Events whose time is not fully known."`
-	Outcome    busy.Outcome        `json:"outcome,omitempty" doc:"How the last attempt to read it ended; absent before the first."`
-	Failures   int                 `json:"failures" doc:"Attempts that failed since the last that did not."`
-	NextAt     *time.Time          `json:"next_at" doc:"When it is read next; null: not at all."`
+	ID              string              `json:"id" format:"uuid"`
+	Connection      string              `json:"connection" format:"uuid"`
+	Resource        string              `json:"resource" format:"uuid"`
+	Provider        busy.Kind           `json:"provider" example:"caldav"`
+	Name            string              `json:"name"`
+	Zone            string              `json:"zone" doc:"An IANA name; empty: the resource's applies."`
+	Selected        bool                `json:"selected" doc:"Whether it blocks its resource's time."`
+	IgnoreTentative bool                `json:"ignore_tentative" doc:"Whether its tentative events do not block."`
+	IgnoreAllDay    bool                `json:"ignore_all_day" doc:"Whether its all-day events do not block."`
+	State           *busy.CalendarState `json:"state" enum:"fresh,stale,degraded,uncovered,needs_reconnect,paused,pending" nullable:"true" doc:"As to now; null unless selected."`
+	AsOf            *time.Time          `json:"as_of" doc:"When it was last read completely; null: never."`
+	Covered         *interval           `json:"covered,omitempty" doc:"The span that is mirrored; absent until it was read."`
+	Problems        int                 `json:"problems" doc:"Events whose time is not fully known."`
+	Outcome         busy.Outcome        `json:"outcome,omitempty" doc:"How the last attempt to read it ended; absent before the first."`
+	Failures        int                 `json:"failures" doc:"Attempts that failed since the last that did not."`
+	NextAt          *time.Time          `json:"next_at" doc:"When it is read next; null: not at all."`
 }
 
 func (a *api) calendarItem(c busy.Calendar, now time.Time) calendarItem {
 	item := calendarItem{
 		ID: c.ID.String(), Connection: c.Connection.String(), Resource: c.Resource.String(), Provider: c.Kind,
 		Name: c.Name, Zone: c.Zone, Selected: c.Selected,
+		IgnoreTentative: c.IgnoreTentative, IgnoreAllDay: c.IgnoreAllDay,
 		AsOf: instant(c.AsOf), Problems: c.Problems, Outcome: c.Outcome, Failures: c.Failures, NextAt: instant(c.DueAt),
 	}
 	if c.Selected {

@@ -10,7 +10,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,10 +19,13 @@ import (
 // request is a call of a route by a key that may make it.
 type request struct {
 	ctx    context.Context
+	id     string // the request's own
+	token  string // the key's
 	tenant busy.TenantID
 	now    time.Time
 	params *params
-	body   []byte // nil: the route takes none
+	body   []byte    // nil: the route takes none
+	once   busy.Once // where the route takes a key
 }
 
 // endpoint serves one route: who calls, with what, and the answer.
@@ -34,19 +36,25 @@ func (a *api) endpoint(rt route) http.Handler {
 			a.fail(w, r, err)
 			return
 		}
-		in := &request{ctx: r.Context(), tenant: tenant, now: a.Now(), params: readParams(rt.params, r)}
+		token, _ := bearer(r)
+		in := &request{ctx: r.Context(), id: requestID(r), token: token, tenant: tenant, now: a.Now(), params: readParams(rt.params, r)}
 		if rt.body != nil {
 			if in.body, err = readBody(w, r); err != nil {
 				a.fail(w, r, err)
 				return
 			}
 		}
-		out, err := rt.serve(a, in)
-		if err != nil {
-			a.fail(w, r, err)
-			return
+		if rt.once {
+			if in.once, err = onceOf(rt, r, in.body); err != nil {
+				a.fail(w, r, err)
+				return
+			}
 		}
-		if err := write(w, rt.status, out); err != nil {
+		out, err := rt.serve(a, in)
+		if err == nil {
+			err = write(w, rt.status, out)
+		}
+		if err != nil {
 			a.fail(w, r, err)
 		}
 	})
@@ -145,20 +153,33 @@ func short(s string) string {
 }
 
 // write sends an answer. An error means that nothing was sent.
-func write(w http.ResponseWriter, status int, body any) error {
-	if body == nil {
-		w.WriteHeader(status)
+func write(w http.ResponseWriter, status int, out any) error {
+	switch given := out.(type) {
+	case busy.Answer:
+		send(w, given)
+		return nil
+	case stream:
+		given(w)
+		return nil
+	case again:
+		w.Header().Set(replayed, "true")
+		send(w, given.Answer)
 		return nil
 	}
+	answer, err := success(status, out, nil)
+	if err != nil {
+		return err
+	}
+	send(w, answer)
+	return nil
+}
+
+func encode(body any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(body); err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
+		return nil, fmt.Errorf("encode the answer: %w", err)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
-	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes())
-	return nil
+	return b.Bytes(), nil
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/busyd/busyd/busy"
@@ -35,11 +36,20 @@ type route struct {
 	status       int // of success
 	answer       any // a zero value of the answer's type; nil: no content
 	problems     []problem
+	once         bool   // takes an Idempotency-Key
+	etag         bool   // the answer has an ETag
+	media        string // of the answer; empty: JSON
 	serve        func(*api, *request) (any, error)
 }
 
 // routes lists the API. Each has the problems of anyRoute besides its own.
 func routes() []route {
+	return slices.Concat(calendarRoutes(), resourceRoutes(), serviceRoutes(), availabilityRoutes(), bookingRoutes(), conflictRoutes(),
+		endpointRoutes(), streamRoutes())
+}
+
+// calendarRoutes are those of busy time and where it comes from.
+func calendarRoutes() []route {
 	return []route{
 		{
 			method: http.MethodGet, path: "/v1/busy", id: "getBusy", scope: busy.ScopeRead,
@@ -57,7 +67,7 @@ func routes() []route {
 				"free in it. Slots begin at multiples of the interval from the start of each period of working " +
 				"hours, and not in the past. What is not known is never free: see `stale`. An answer that would " +
 				"name more than 100,000 resources over all its slots is refused with `too_many_slots`.",
-			params: []param{resourceParam, fromParam, toParam, durationParam, intervalParam, staleParam},
+			params: []param{resourceParam, fromParam, toParam, durationParam, intervalParam, staleParam, maxAgeParam, deadlineParam},
 			status: http.StatusOK, answer: availabilityAnswer{}, problems: []problem{notFound, notFresh, tooManySlots},
 			serve: (*api).getAvailability,
 		},
@@ -119,8 +129,8 @@ func routes() []route {
 		},
 		{
 			method: http.MethodPatch, path: "/v1/calendars/{id}", id: "selectCalendar", scope: busy.ScopeAdmin,
-			summary: "Let a calendar block its resource's time, or not",
-			about:   "A calendar that is no longer selected is forgotten; one that is again is read at once.",
+			summary: "Let a calendar block its resource's time, or not, and which of its events do",
+			about:   "A calendar that is no longer selected is forgotten; one that is again, or of which other events are ignored, is read anew at once.",
 			params:  []param{idParam}, body: selectBody{},
 			status: http.StatusOK, answer: calendarItem{}, problems: []problem{notFound},
 			serve: (*api).selectCalendar,

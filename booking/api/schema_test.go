@@ -113,6 +113,9 @@ func formatted(format, text string) bool {
 	case "date-time":
 		t, err := time.Parse(time.RFC3339, text)
 		return err == nil && t.Location() == time.UTC && strings.HasSuffix(text, "Z")
+	case "date":
+		_, err := time.Parse(time.DateOnly, text)
+		return err == nil
 	case "uuid":
 		_, err := busy.ParseID[struct{}](text)
 		return err == nil

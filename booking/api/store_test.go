@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/busyd/busyd/booking"
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/store"
 	"github.com/busyd/busyd/store/storetest"
@@ -47,9 +50,13 @@ type ground struct {
 func newGround(t *testing.T) *ground {
 	t.Helper()
 	env := storetest.New(t)
+	stopping := make(chan struct{})
+	close(stopping)
 	handler, err := New(Config{
-		Store: env.Store, Syncer: syncs{env.Store}, Accounts: newAccounts(env.Store), StaleAfter: 30 * time.Minute, Version: "test",
-		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return moment },
+		Stopping: stopping,
+		Store:    env.Store, Syncer: syncs{env.Store}, Accounts: newAccounts(env.Store), StaleAfter: 30 * time.Minute, Version: "test",
+		Desk: &booking.Desk{Store: env.Store, Now: func() time.Time { return moment }, Random: rand.Reader, StaleAfter: 30 * time.Minute},
+		Log:  slog.New(slog.DiscardHandler), Now: func() time.Time { return moment },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,9 +81,38 @@ func (g *ground) settle(t *testing.T, name string) (busy.TenantID, party) {
 		}
 		p.keys[scope] = token
 	}
+	e, _, err := g.env.Store.CreateEndpoint(ctx, tenant.ID, busy.Endpoint{URL: "https://" + name + ".example.com/"}, storetest.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.endpoint, p.marks = e.ID.String(), append(p.marks, e.ID.String())
 	g.mirror(t, tenant.ID, calendar.ID,
 		busy.Span{Start: utc(4, 13, 0), End: utc(4, 14, 0)}, busy.Span{Start: utc(4, 13, 30), End: utc(4, 15, 0)}, busy.Span{Start: utc(5, 9, 0), End: utc(5, 10, 0)})
+	g.furnish(t, &p, name)
 	return tenant.ID, p
+}
+
+// furnish gives the party a service, an override and bookings on Friday.
+func (g *ground) furnish(t *testing.T, p *party, name string) {
+	t.Helper()
+	made := func(target, body string, scope busy.Scope) map[string]any {
+		w := serve(g.handler, "POST", target, p.keys[scope], body)
+		var v map[string]any
+		if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil || w.Code != 201 {
+			t.Fatalf("%s = %d: %s", target, w.Code, w.Body)
+		}
+		return v
+	}
+	details := `,"personal_data":{"reference":"case of ` + name + `","fields":{"phone":"number of ` + name + `"}}}`
+	want := func(hour int) string { return strings.TrimSuffix(wantText(p.service, utc(6, hour, 0)), "}") + details }
+	p.service = made("/v1/services", serviceText("Visit "+name, p.resource), busy.ScopeAdmin)["id"].(string)
+	p.override = made("/v1/resources/"+p.resource+"/overrides", `{"first":"2026-03-20","closed":true}`, busy.ScopeAdmin)["id"].(string)
+	p.booking = made("/v1/bookings", strings.TrimSuffix(want(9), "}")+`,"state":"pending"}`, busy.ScopeBook)["id"].(string)
+	hold := made("/v1/holds", want(10), busy.ScopeBook)
+	p.hold, p.token = hold["booking"].(map[string]any)["id"].(string), hold["token"].(string)
+	spare := made("/v1/holds", want(11), busy.ScopeBook)
+	p.spare, p.spareToken = spare["booking"].(map[string]any)["id"].(string), spare["token"].(string)
+	p.marks = append(p.marks, p.service, p.override, p.booking, p.hold, p.token, p.spare, p.spareToken, "case of "+name, "number of "+name)
 }
 
 // mirror runs a sync of the calendar in which the provider has meetings at these
