@@ -10,19 +10,21 @@ import (
 )
 
 func newCalendarCommand(a *app) *cobra.Command {
-	return group("calendar", "Calendars of connected accounts", newCalendarListCommand(a), newCalendarSelectCommand(a))
+	return group("calendar", "Calendars of connected accounts", newCalendarListCommand(a), newCalendarSelectCommand(a), newCalendarIgnoreCommand(a))
 }
 
 type calendarView struct {
-	ID         busy.CalendarID    `json:"id"`
-	Connection busy.ConnectionID  `json:"connection"`
-	Resource   busy.ResourceID    `json:"resource"`
-	Provider   busy.Kind          `json:"provider"`
-	Name       string             `json:"name"`
-	Zone       string             `json:"timezone,omitempty"`
-	Selected   bool               `json:"selected"`
-	State      busy.CalendarState `json:"state"`
-	AsOf       time.Time          `json:"as_of,omitzero"`
+	ID              busy.CalendarID    `json:"id"`
+	Connection      busy.ConnectionID  `json:"connection"`
+	Resource        busy.ResourceID    `json:"resource"`
+	Provider        busy.Kind          `json:"provider"`
+	Name            string             `json:"name"`
+	Zone            string             `json:"timezone,omitempty"`
+	Selected        bool               `json:"selected"`
+	IgnoreTentative bool               `json:"ignore_tentative"`
+	IgnoreAllDay    bool               `json:"ignore_all_day"`
+	State           busy.CalendarState `json:"state"`
+	AsOf            time.Time          `json:"as_of,omitzero"`
 }
 
 // stateNow judges a calendar for an answer about this moment.
@@ -32,7 +34,7 @@ func stateNow(c busy.Calendar, now time.Time, staleAfter time.Duration) busy.Cal
 
 func (s *session) viewCalendar(c busy.Calendar) calendarView {
 	return calendarView{
-		c.ID, c.Connection, c.Resource, c.Kind, c.Name, c.Zone, c.Selected,
+		c.ID, c.Connection, c.Resource, c.Kind, c.Name, c.Zone, c.Selected, c.IgnoreTentative, c.IgnoreAllDay,
 		stateNow(c, s.app.now(), s.config.API.StaleAfter), c.AsOf,
 	}
 }
@@ -109,5 +111,39 @@ read at once. With --off it no longer does, and what was known of it is deleted.
 	}
 	tenantFlag(c, &tenant)
 	c.Flags().BoolVar(&off, "off", false, "no longer block time")
+	return c
+}
+
+func newCalendarIgnoreCommand(a *app) *cobra.Command {
+	var tenant string
+	var tentative, allDay bool
+	c := &cobra.Command{
+		Use:   "ignore CALENDAR --tenant T [--tentative] [--all-day]",
+		Short: "Say which events of a calendar do not block time",
+		Long: `Say which events of a calendar, named by its id or its name, do not block time:
+those that are only tentative, those that last all day, both, or neither. What was
+not said before is read anew at once; until then the calendar's time is not known.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.inTenant(cmd, tenant, func(s *session) error {
+				cal, err := s.calendar(args[0])
+				if err != nil {
+					return err
+				}
+				if err := s.store.SetIgnore(s, s.tenant.ID, cal.ID, tentative, allDay, a.now()); err != nil {
+					return err
+				}
+				if cal, err = s.store.Calendar(s, s.tenant.ID, cal.ID); err != nil {
+					return err
+				}
+				return a.show(cmd, s.viewCalendar(cal), func(w io.Writer) {
+					say(w, "%s: tentative events block: %s; all-day events block: %s.", cal.Name, yesNo(!tentative), yesNo(!allDay))
+				})
+			})
+		},
+	}
+	tenantFlag(c, &tenant)
+	c.Flags().BoolVar(&tentative, "tentative", false, "tentative events do not block")
+	c.Flags().BoolVar(&allDay, "all-day", false, "all-day events do not block")
 	return c
 }

@@ -66,6 +66,7 @@ func (d *daemon) run(ctx context.Context) error {
 	})
 	if d.config.HasRole(configs.RoleSweep) {
 		parts.start("sweep", d.sweep)
+		parts.start("dispatch", d.dispatch)
 		parts.start("farewells", func(ctx context.Context) error {
 			d.connect.Run(ctx)
 			return nil
@@ -73,6 +74,7 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	if d.config.HasRole(configs.RoleWorker) {
 		parts.start("worker", d.work)
+		parts.start("courier", d.deliver)
 		for _, p := range d.providers {
 			if p.Kind() == busy.Exchange {
 				parts.start("streams", func(ctx context.Context) error { return d.listen(ctx, p) })
@@ -132,7 +134,8 @@ func (d *daemon) close() {
 }
 
 func (d *daemon) serveHTTP(ctx context.Context) (*http.Server, net.Listener, error) {
-	handler, err := d.handler()
+	stopping := make(chan struct{})
+	handler, err := d.handler(stopping)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -143,11 +146,13 @@ func (d *daemon) serveHTTP(ctx context.Context) (*http.Server, net.Listener, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen on %s: %w; change the setting listen", d.config.Listen, err)
 	}
-	return api.NewServer(handler, d.log), listener, nil
+	server := api.NewServer(handler, d.log)
+	server.RegisterOnShutdown(func() { close(stopping) })
+	return server, listener, nil
 }
 
 // handler answers what this process answers: without the role api, its health.
-func (d *daemon) handler() (http.Handler, error) {
+func (d *daemon) handler(stopping <-chan struct{}) (http.Handler, error) {
 	health := &health{store: d.store, redis: d.redis, needsRedis: !d.config.HasRole(configs.RoleAPI)}
 	live, ready, metrics := http.HandlerFunc(health.live), http.HandlerFunc(health.ready), d.metrics.handler()
 	if !d.config.HasRole(configs.RoleAPI) {
@@ -161,11 +166,13 @@ func (d *daemon) handler() (http.Handler, error) {
 		Store:      d.store,
 		Syncer:     &syncer{d.store, d.queue, d.log},
 		Accounts:   &accounts{d.connect, d.hint},
+		Desk:       newDesk(d.store, d.config.API.StaleAfter),
 		Hooks:      d.hooks(),
 		StaleAfter: d.config.API.StaleAfter,
 		Origins:    d.config.API.CORSOrigins,
 		DevKey:     d.devKey,
 		Version:    version(),
+		Stopping:   stopping,
 		Live:       live, Ready: ready, Metrics: metrics,
 		Observe: d.metrics.observeRequest,
 		Log:     d.log,
