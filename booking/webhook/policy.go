@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// requestFor bounds one request, from dialling to the end of the answer.
-	requestFor = 15 * time.Second
+	// RequestFor bounds one request, from dialling to the end of the answer.
+	RequestFor = 15 * time.Second
 	// roundFor is after how long a round begins no further request, so that
 	// endpoints take turns.
 	roundFor = 20 * time.Second

@@ -28,7 +28,7 @@ const mostRead = 16 << 10
 
 // send makes one attempt.
 func (c *Courier) send(ctx context.Context, to busy.Round, m busy.Message) result {
-	ctx, cancel := context.WithTimeout(ctx, requestFor)
+	ctx, cancel := context.WithTimeout(ctx, RequestFor)
 	defer cancel()
 	request, err := c.request(ctx, to, m)
 	if err != nil {

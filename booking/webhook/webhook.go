@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -45,7 +44,6 @@ type Courier struct {
 	Observe func(code string)
 	Now     func() time.Time
 	Random  func() float64 // in [0, 1)
-	Log     *slog.Logger
 }
 
 var errScheme = errors.New("an endpoint's address must be an https URL")

@@ -16,7 +16,10 @@ import (
 // gauges are read from Postgres and Redis when Prometheus asks, at most every
 // gaugeAge. While one does not answer, its gauges are absent, not zero.
 type gauges struct {
-	lag    func(ctx context.Context, now time.Time) (store.Lag, error)
+	store interface {
+		Lag(ctx context.Context, now time.Time) (store.Lag, error)
+		Backlog(ctx context.Context, now time.Time) (store.Backlog, error)
+	}
 	depths func(ctx context.Context) (map[busy.Urgency]queue.Depth, error)
 	log    *slog.Logger
 
@@ -30,10 +33,8 @@ const (
 	gaugeTimeout = 5 * time.Second
 )
 
-func newGauges(lag func(context.Context, time.Time) (store.Lag, error),
-	depths func(context.Context) (map[busy.Urgency]queue.Depth, error), log *slog.Logger,
-) *gauges {
-	return &gauges{lag: lag, depths: depths, log: log}
+func newGauges(st *store.Store, depths func(context.Context) (map[busy.Urgency]queue.Depth, error), log *slog.Logger) *gauges {
+	return &gauges{store: st, depths: depths, log: log}
 }
 
 // Describe implements [prometheus.Collector]. A collector that describes nothing
@@ -49,6 +50,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		ctx, cancel := context.WithTimeout(context.Background(), gaugeTimeout)
 		defer cancel()
 		g.readLag(ctx, now)
+		g.readBacklog(ctx, now)
 		g.readDepths(ctx)
 	}
 	for _, m := range g.metrics {
@@ -66,7 +68,7 @@ func (g *gauges) add(name, help string, value float64, label ...string) {
 }
 
 func (g *gauges) readLag(ctx context.Context, now time.Time) {
-	lag, err := g.lag(ctx, now)
+	lag, err := g.store.Lag(ctx, now)
 	if err != nil {
 		g.log.Warn("the sync lag cannot be measured", "error", err.Error())
 		return
@@ -84,6 +86,17 @@ func (g *gauges) readLag(ctx context.Context, now time.Time) {
 		}
 		g.add("calendars", "Selected calendars by the state of their connection.", float64(lag.States[state]), "state", string(state))
 	}
+}
+
+func (g *gauges) readBacklog(ctx context.Context, now time.Time) {
+	b, err := g.store.Backlog(ctx, now)
+	if err != nil {
+		g.log.Warn("what waits for endpoints cannot be measured", "error", err.Error())
+		return
+	}
+	g.add("webhook_waiting", "Messages that have not arrived at endpoints and are still to be sent.", float64(b.Waiting))
+	g.add("webhook_oldest_seconds", "Since the oldest of the messages that wait for an endpoint was written.", b.Oldest.Seconds())
+	g.add("webhook_disabled", "Endpoints to which nothing is sent any more.", float64(b.Disabled))
 }
 
 func (g *gauges) readDepths(ctx context.Context) {

@@ -31,6 +31,8 @@ type metrics struct {
 	requests  *prometheus.HistogramVec
 	pushes    *prometheus.CounterVec
 	passages  *prometheus.CounterVec
+
+	deliveries *prometheus.CounterVec
 }
 
 // The buckets reach from a poll that finds nothing to a first reading.
@@ -47,20 +49,21 @@ func newMetrics() *metrics {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "busyd_" + name, Help: help, Buckets: buckets}, labels)
 	}
 	m := &metrics{
-		registry:  prometheus.NewRegistry(),
-		runs:      counter("runs_total", "Sync runs that took a calendar's lease.", "provider", "outcome", "full"),
-		runTime:   histogram("run_seconds", "How long sync runs took.", runBuckets, "provider"),
-		blocks:    counter("blocks_changed_total", "Busy blocks that runs inserted or removed.", "provider"),
-		events:    counter("events_changed_total", "Events that runs inserted, changed or removed.", "provider"),
-		calls:     counter("provider_calls_total", "Requests to providers.", "provider", "method", "result"),
-		callTime:  histogram("provider_call_seconds", "From a request to a provider to its answer's header.", runBuckets, "provider"),
-		throttles: counter("provider_throttles_total", "Requests that a provider answered with 429 Too Many Requests.", "provider"),
-		pushes:    counter("pushes_total", "Hints in callbacks of providers: about a watch of ours, or from strangers.", "provider", "known"),
-		passages:  counter("connection_transitions_total", "Connections that this process saw go from one state into another; from is empty for a new one.", "from", "to", "provider"),
-		requests:  histogram("http_request_seconds", "How long requests took to answer.", requestBuckets, "route", "status"),
+		registry:   prometheus.NewRegistry(),
+		runs:       counter("runs_total", "Sync runs that took a calendar's lease.", "provider", "outcome", "full"),
+		runTime:    histogram("run_seconds", "How long sync runs took.", runBuckets, "provider"),
+		blocks:     counter("blocks_changed_total", "Busy blocks that runs inserted or removed.", "provider"),
+		events:     counter("events_changed_total", "Events that runs inserted, changed or removed.", "provider"),
+		calls:      counter("provider_calls_total", "Requests to providers.", "provider", "method", "result"),
+		callTime:   histogram("provider_call_seconds", "From a request to a provider to its answer's header.", runBuckets, "provider"),
+		throttles:  counter("provider_throttles_total", "Requests that a provider answered with 429 Too Many Requests.", "provider"),
+		pushes:     counter("pushes_total", "Hints in callbacks of providers: about a watch of ours, or from strangers.", "provider", "known"),
+		passages:   counter("connection_transitions_total", "Connections that this process saw go from one state into another; from is empty for a new one.", "from", "to", "provider"),
+		deliveries: counter("webhook_attempts_total", "Attempts to send messages to endpoints: delivered, or how they failed.", "outcome"),
+		requests:   histogram("http_request_seconds", "How long requests took to answer.", requestBuckets, "route", "status"),
 	}
 	m.registry.MustRegister(
-		m.runs, m.runTime, m.blocks, m.events, m.calls, m.callTime, m.throttles, m.requests, m.pushes, m.passages,
+		m.runs, m.runTime, m.blocks, m.events, m.calls, m.callTime, m.throttles, m.requests, m.pushes, m.passages, m.deliveries,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "busyd_build_info", Help: "1, labelled with the version.", ConstLabels: prometheus.Labels{"version": version()},
@@ -71,7 +74,7 @@ func newMetrics() *metrics {
 
 // measure adds what is read from Postgres and Redis.
 func (m *metrics) measure(st *store.Store, q *queue.Client, log *slog.Logger) {
-	m.registry.MustRegister(newGauges(st.Lag, q.Depths, log))
+	m.registry.MustRegister(newGauges(st, q.Depths, log))
 }
 
 func (m *metrics) handler() http.Handler {
