@@ -1,5 +1,6 @@
 # make run    busyd with nothing configured: try it
-# make test   everything, with the race detector, on throwaway servers
+# make test   everything, with the race detector, on throwaway servers; then make
+#             simulate, many seeds of the simulation without it
 # make lint   gofumpt and golangci-lint, pinned
 # make bench  the figures; make fuzz  the parsers; make vuln  known holes
 #
@@ -13,12 +14,13 @@ GOVULNCHECK   = v1.1.4
 PKG      ?= ./...
 RUN      ?= .
 FUZZTIME ?= 30s
+SEEDS    ?= 10000
 BIN      := $(CURDIR)/.cache/bin
 
 # What .ci/install had to put into the cache is found there.
 export PATH := $(PATH):$(CURDIR)/.cache/python/bin
 
-.PHONY: run build test lint bench fuzz vuln clean
+.PHONY: run build test simulate lint bench fuzz vuln clean
 
 run: build
 	@.ci/install postgresql
@@ -30,6 +32,15 @@ build:
 test:
 	@.ci/install compiler postgresql redis radicale xandikos chromium xmllint
 	go test -race -timeout 20m -run '$(RUN)' $(PKG)
+ifeq ($(RUN) $(PKG),. ./...)
+	@$(MAKE) --no-print-directory simulate
+endif
+
+# The race detector, under which a few seeds have run, would make it take four
+# times as long.
+simulate:
+	@.ci/install postgresql
+	GOGC=400 go test -timeout 20m -parallel 4 -run '^TestSimulation$$' ./sync/pull -sim.seeds $(SEEDS)
 
 bench:
 	@.ci/install postgresql redis radicale xandikos

@@ -27,6 +27,11 @@ type fate struct {
 	paused chan struct{} // closed when the worker stands still
 	resume chan struct{} // closed to let it go on
 	after  func()        // called after each step that had an effect
+	// written, if set, is called after each step that may have changed what is
+	// shown of the calendar.
+	written func()
+
+	renewing bool // others wait for the grant
 }
 
 type fateKind int
@@ -52,6 +57,30 @@ func newFate(kind fateKind, steps int, after func()) *fate {
 	return &fate{kind: kind, steps: steps, after: after, paused: make(chan struct{}), resume: make(chan struct{})}
 }
 
+func (f *fate) setRenewing(renewing bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.renewing = renewing
+}
+
+// struck tells whether it has happened.
+func (f *fate) struck() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.steps <= 0
+}
+
+// write is a step after which another calendar may be shown.
+func (f *fate) write(do func() error) error {
+	return f.step(func() error {
+		err := do()
+		if f.written != nil {
+			f.written()
+		}
+		return err
+	})
+}
+
 // step lets one step happen, or what fate has for it.
 func (f *fate) step(do func() error) error {
 	f.mu.Lock()
@@ -62,6 +91,9 @@ func (f *fate) step(do func() error) error {
 	}
 	if f.steps--; f.steps == 0 {
 		kind = f.kind
+	}
+	if kind == stands && f.renewing {
+		kind = fails // a renewal has a time limit, since others wait for it
 	}
 	if kind == killed || kind == killedLate {
 		f.dead = true
@@ -106,12 +138,22 @@ func (s fatedStore) Held(ctx context.Context, l busy.Lease) (h busy.Held, err er
 }
 
 func (s fatedStore) Apply(ctx context.Context, l busy.Lease, p busy.Page, expand busy.Expand) (t busy.Tally, err error) {
-	err = s.fate.step(func() error { t, err = s.Store.Apply(ctx, l, p, expand); return err })
+	err = s.fate.write(func() error { t, err = s.Store.Apply(ctx, l, p, expand); return err })
 	return t, err
 }
 
 func (s fatedStore) Release(ctx context.Context, l busy.Lease, r busy.Release) error {
-	return s.fate.step(func() error { return s.Store.Release(ctx, l, r) })
+	return s.fate.write(func() error { return s.Store.Release(ctx, l, r) })
+}
+
+func (s fatedStore) RenewGrant(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID,
+	renew func(context.Context, busy.Secret) (busy.Secret, error),
+) (busy.Secret, error) {
+	return s.Store.RenewGrant(ctx, tenant, id, func(ctx context.Context, current busy.Secret) (busy.Secret, error) {
+		s.fate.setRenewing(true)
+		defer s.fate.setRenewing(false)
+		return renew(ctx, current)
+	})
 }
 
 // fatedTransport reaches the real server, with a fate.

@@ -17,12 +17,14 @@ type owner struct {
 	random  *rand.Rand
 	entries map[string]*entry
 	next    int
+	count   func(what string) // is told of each edit
 }
 
 // entry is one calendar object.
 type entry struct {
 	name    string
-	touched time.Time // when it was last changed
+	touched time.Time   // when it was last changed
+	spans   []busy.Span // that it takes
 
 	allDay      bool
 	transparent bool
@@ -38,6 +40,12 @@ type entry struct {
 
 var simZones = []string{"Europe/Berlin", "America/New_York", "Asia/Tokyo", "America/Sao_Paulo"}
 
+// edits are those that an owner makes.
+var edits = []string{
+	"an all-day entry", "a timed entry", "a transparent entry", "a series", "an entry is deleted", "an entry is replaced",
+	"an entry is put off", "an occurrence is excluded", "an occurrence is cancelled", "an occurrence is moved",
+}
+
 // edit changes something at random and returns what changed: an entry that was
 // put or, with gone, removed.
 func (o *owner) edit(now time.Time) (e *entry, gone bool) {
@@ -49,8 +57,10 @@ func (o *owner) edit(now time.Time) (e *entry, gone bool) {
 	case dice < 6:
 		e = o.entries[names[o.random.IntN(len(names))]]
 		delete(o.entries, e.name)
+		o.count("an entry is deleted")
 		return e, true
 	case dice < 8:
+		o.count("an entry is replaced")
 		e = o.draw(names[o.random.IntN(len(names))], now)
 	default:
 		e = o.except(*o.entries[names[o.random.IntN(len(names))]])
@@ -65,13 +75,19 @@ func (o *owner) draw(name string, now time.Time) *entry {
 	}
 	day := now.UTC().Truncate(24*time.Hour).AddDate(0, 0, o.random.IntN(60)-10)
 	if e.allDay {
+		o.count("an all-day entry")
 		e.start, e.length = day, time.Duration(1+o.random.IntN(3))*24*time.Hour
 	} else {
+		o.count("a timed entry")
 		// Noon to evening keeps clear of the hours that zone changes skip or repeat.
 		e.start = day.Add(time.Duration(12*60+15*o.random.IntN(32)) * time.Minute)
 		e.length = time.Duration(15+15*o.random.IntN(8)) * time.Minute
 	}
+	if e.transparent {
+		o.count("a transparent entry")
+	}
 	if o.random.IntN(2) == 0 {
+		o.count("a series")
 		e.every, e.count = []int{1, 2, 7, 14}[o.random.IntN(4)], 2+o.random.IntN(20)
 	}
 	return e
@@ -92,13 +108,17 @@ func (o *owner) except(e entry) *entry {
 	delete(e.moved, i)
 	switch {
 	case e.count == 1:
+		o.count("an entry is put off")
 		e.start = e.start.AddDate(0, 0, 1)
 	case e.cancelled[i] || e.excluded[i]:
 	case o.random.IntN(3) == 0:
+		o.count("an occurrence is excluded")
 		e.excluded[i] = true
 	case o.random.IntN(2) == 0:
+		o.count("an occurrence is cancelled")
 		e.cancelled[i] = true
 	default:
+		o.count("an occurrence is moved")
 		e.moved[i] = time.Duration(o.random.IntN(7)-3) * 24 * time.Hour
 	}
 	return &e
@@ -120,18 +140,6 @@ func (e *entry) busy() []busy.Span {
 	if e.transparent {
 		return nil
 	}
-	var spans []busy.Span
-	for i := range e.count {
-		if e.cancelled[i] || e.excluded[i] {
-			continue
-		}
-		start := e.start.AddDate(0, 0, i*e.every).Add(e.moved[i])
-		spans = append(spans, busy.Span{Start: e.instant(start), End: e.instant(start.Add(e.length))})
-	}
-	return spans
-}
-
-func (e *entry) instant(reading time.Time) time.Time {
 	zone := e.zone
 	if e.allDay {
 		zone = ownersZone
@@ -140,7 +148,18 @@ func (e *entry) instant(reading time.Time) time.Time {
 	if err != nil {
 		panic(err)
 	}
-	return time.Date(reading.Year(), reading.Month(), reading.Day(), reading.Hour(), reading.Minute(), 0, 0, location).UTC()
+	instant := func(r time.Time) time.Time {
+		return time.Date(r.Year(), r.Month(), r.Day(), r.Hour(), r.Minute(), 0, 0, location).UTC()
+	}
+	var spans []busy.Span
+	for i := range e.count {
+		if e.cancelled[i] || e.excluded[i] {
+			continue
+		}
+		start := e.start.AddDate(0, 0, i*e.every).Add(e.moved[i])
+		spans = append(spans, busy.Span{Start: instant(start), End: instant(start.Add(e.length))})
+	}
+	return spans
 }
 
 // ownersZone reads all-day entries.

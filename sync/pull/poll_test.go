@@ -17,27 +17,27 @@ import (
 // TestQuietPoll: a poll that finds nothing new asks the server once and the store
 // twice, each of which is one round trip to Postgres (a test of the store's).
 func TestQuietPoll(t *testing.T) {
-	env := storetest.New(t)
+	town := newTown(t)
 	for _, serverOf := range serverKinds {
-		w := newWorld(t, env, nil, serverOf, 3, nil) // an odd seed: no handshake of NTLM, which a connection has once
+		w := newWorld(t, town, serverOf, 3) // the first variant is the best-behaved
 		t.Run(string(w.server.kind()), func(t *testing.T) { quietPoll(t, w) })
 	}
 }
 
 func quietPoll(t *testing.T, w *world) {
 	w.edit()
-	counted := &countedStore{Store: w.env.Store}
-	w.bug = func(pull.Store) pull.Store { return counted }
+	counted := &countedStore{Store: w.Store}
+	w.bug = inStore(func(pull.Store) pull.Store { return counted })
 
 	for range 2 { // the first quiet poll may take a better cursor along
 		w.pass(5 * time.Minute)
-		w.redis = w.dueTask()
+		w.redis = w.wanted()
 		w.work(lucky)
 	}
 	before := w.server.requests()
 	counted.calls = nil
 	w.pass(5 * time.Minute)
-	w.redis = w.dueTask()
+	w.redis = w.wanted()
 	w.work(lucky)
 
 	if got := w.server.requests() - before; got != 1 {
@@ -51,17 +51,17 @@ func quietPoll(t *testing.T, w *world) {
 // TestWantedMeanwhile: a request that comes while the calendar is being read is
 // answered by another run, not by the one that may have missed the change.
 func TestWantedMeanwhile(t *testing.T) {
-	w := newWorld(t, storetest.New(t), nil, newDAV, 2, nil)
+	w := newWorld(t, newTown(t), newDAV, 2)
 	ctx := context.Background()
-	counted := &countedStore{Store: w.env.Store, atRelease: func() {
-		_, err := w.env.Store.Want(ctx, w.tenant.ID, store.WantScope{}, w.now)
+	counted := &countedStore{Store: w.Store, atRelease: func() {
+		_, err := w.Store.Want(ctx, w.tenant.ID, store.WantScope{}, w.now)
 		must(t, err)
 	}}
-	w.bug = func(pull.Store) pull.Store { return counted }
-	w.redis = w.dueTask()
+	w.bug = inStore(func(pull.Store) pull.Store { return counted })
+	w.redis = w.wanted()
 	w.work(lucky)
 
-	tasks, err := w.env.Store.ClaimDue(ctx, w.now, 10, time.Minute)
+	tasks, err := w.Store.ClaimDue(ctx, w.now, 10, time.Minute)
 	must(t, err)
 	if len(tasks) != 1 || tasks[0].Calendar != w.calendar.ID {
 		t.Errorf("due after the run: %v, want the calendar once more", tasks)

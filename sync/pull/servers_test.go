@@ -11,14 +11,15 @@ import (
 	"github.com/busyd/busyd/providers"
 	"github.com/busyd/busyd/providers/caldav"
 	"github.com/busyd/busyd/providers/ews"
+	"github.com/busyd/busyd/providers/feed"
 	"github.com/busyd/busyd/providers/google"
 	"github.com/busyd/busyd/providers/graph"
 	"github.com/busyd/busyd/providers/providertest"
 	"github.com/busyd/busyd/providers/providertest/caldavfake"
 	"github.com/busyd/busyd/providers/providertest/ewsfake"
+	"github.com/busyd/busyd/providers/providertest/feedfake"
 	"github.com/busyd/busyd/providers/providertest/googlefake"
 	"github.com/busyd/busyd/providers/providertest/graphfake"
-	"github.com/busyd/busyd/sync/recur"
 )
 
 // server is a provider's server with the owner's account and one calendar.
@@ -31,27 +32,38 @@ type server interface {
 	put(name string, e providertest.Entry)
 	remove(name string)
 	forget() // the cursors that were handed out
-	// trouble makes requests fail, and names how.
-	trouble() string
+	troubles() []trouble
 	heal()
 	requests() int
 }
+
+// trouble is a way for a server to fail.
+type trouble struct {
+	name  string
+	begin func(times int) // for so many requests, or until it heals
+}
+
+// serverOf makes one of the variants of a provider's server.
+type serverOf func(w *world, variant uint64) server
 
 // calendarName is the calendar's, among those that the account may have.
 const calendarName = "Work"
 
 // serverKinds are the providers that the simulation goes round.
-var serverKinds = []func(*world, uint64) server{newDAV, newGoogle, newGraph, newEWS}
+var serverKinds = []serverOf{newDAV, newGoogle, newGraph, newEWS, newFeed}
+
+// worldOf is whose turn it is.
+func worldOf(seed uint64) serverOf { return serverKinds[seed%uint64(len(serverKinds))] }
 
 type dav struct {
 	*caldavfake.Server
 	w *world
 }
 
-func newDAV(w *world, seed uint64) server {
+func newDAV(w *world, variant uint64) server {
 	s := dav{caldavfake.New(caldavfake.Options{
-		NoTokens: seed%4 == 1, NoTags: seed%8 == 1, Truncate: int(seed % 5), ETags: caldavfake.ETags(seed % 3),
-		HomeHost: []string{"", "p37.fake.test"}[seed%2],
+		NoTokens: variant%4 == 1, NoTags: variant%8 == 1, Truncate: int(variant % 5), ETags: caldavfake.ETags(variant % 3),
+		HomeHost: []string{"", "p37.fake.test"}[variant%2],
 	}), w}
 	s.AddCalendar("work", caldavfake.Properties{Title: calendarName, Zone: ownersZone})
 	return s
@@ -80,16 +92,16 @@ func (s dav) forget()            { s.ForgetTokens() }
 func (s dav) heal()              { s.Heal() }
 func (s dav) requests() int      { return len(s.Requests()) }
 
-func (s dav) trouble() string {
-	faults := []caldavfake.Fault{
+func (s dav) troubles() (all []trouble) {
+	for _, f := range []caldavfake.Fault{
 		caldavfake.Status(500), caldavfake.Status(401), caldavfake.Status(403).On("PROPFIND"), caldavfake.Status(404),
 		caldavfake.Throttle(503, "30"), caldavfake.InvalidToken(), caldavfake.Empty(), caldavfake.CutOff(0.7),
 		caldavfake.Abort(0.5), caldavfake.Body("<html>Sorry</html>"), caldavfake.Omit("e1").On("calendar-multiget"),
 		s.memberless(),
+	} {
+		all = append(all, trouble{f.String(), func(times int) { s.FailNext(f.Times(times)) }})
 	}
-	fault := faults[s.w.random.IntN(len(faults))].Times(1 + s.w.random.IntN(2))
-	s.FailNext(fault)
-	return fault.String()
+	return all
 }
 
 // memberless answers as a server does that has lost its index: the collection is
@@ -97,7 +109,7 @@ func (s dav) trouble() string {
 // read from a calendar, nobody could tell that from an empty one.
 func (s dav) memberless() caldavfake.Fault {
 	return caldavfake.Edit("no members", func(body string) string {
-		if s.w.held() == 0 {
+		if s.w.holdsNothing() {
 			return body
 		}
 		return members.ReplaceAllString(body, "")
@@ -118,9 +130,9 @@ type gooEntry struct {
 	format string
 }
 
-func newGoogle(w *world, seed uint64) server {
+func newGoogle(w *world, variant uint64) server {
 	s := goo{googlefake.New(googlefake.Options{
-		Now: w.clock, MaxPage: 3, Hollow: seed%2 == 0, Rotate: seed%3 == 0,
+		Now: w.clock, MaxPage: 3, Hollow: variant%2 == 0, Rotate: variant%3 == 0,
 	}), w, map[string]gooEntry{}}
 	s.AddCalendar("work", googlefake.Calendar{Title: calendarName, Zone: ownersZone})
 	return s
@@ -177,18 +189,15 @@ func (s goo) forget()       { s.ForgetTokens() }
 func (s goo) heal()         { s.Heal() }
 func (s goo) requests() int { return len(s.Requests()) }
 
-func (s goo) trouble() string {
-	failures := []providertest.Failure{
+func (s goo) troubles() []trouble {
+	all := []trouble{{"the access token expires", func(int) { s.ExpireAccess() }}}
+	for _, f := range []providertest.Failure{
 		providertest.Down, providertest.Busy, providertest.LockedOnce, providertest.Empty, providertest.CutOff,
 		providertest.Foreign, providertest.Missing,
+	} {
+		all = append(all, trouble{string(f), func(int) { s.Break(f) }})
 	}
-	if s.w.random.IntN(4) == 0 {
-		s.ExpireAccess()
-		return "the access token expires"
-	}
-	failure := failures[s.w.random.IntN(len(failures))]
-	s.Break(failure)
-	return string(failure)
+	return all
 }
 
 type msGraph struct {
@@ -196,9 +205,9 @@ type msGraph struct {
 	w *world
 }
 
-func newGraph(w *world, seed uint64) server {
+func newGraph(w *world, variant uint64) server {
 	s := msGraph{graphfake.New(graphfake.Options{
-		Expand: recur.New(), Now: w.clock, PageEvents: 7, EmptyPages: seed%2 == 0, Deltas: graphfake.Deltas(seed % 4),
+		Expand: w.expand, Now: w.clock, PageEvents: 7, EmptyPages: variant%2 == 0, Deltas: graphfake.Deltas(variant % 4),
 	}), w}
 	s.AddCalendar(calendarName)
 	return s
@@ -232,20 +241,16 @@ func (s msGraph) forget()                               { s.ForgetTokens() }
 func (s msGraph) requests() int                         { return len(s.Requests()) }
 func (s msGraph) heal()                                 { s.Heal(); s.Restore() }
 
-func (s msGraph) trouble() string {
-	api := graphfake.API()
-	faults := []graphfake.Fault{
-		graphfake.Status(500, "InternalServerError").On(api...), graphfake.Throttle(429, "30").On(api...),
-		graphfake.Status(401, "InvalidAuthenticationToken").On(api...), graphfake.Status(404, "ErrorItemNotFound").On(api...),
-		graphfake.CutOff(0.6).On(api...), graphfake.Body(`{"@odata.context":"x"}`).On(api...), graphfake.Body("<html>").On(api...),
+func (s msGraph) troubles() []trouble {
+	all := []trouble{{"the access tokens expire", func(int) { s.ExpireTokens() }}}
+	for _, f := range []graphfake.Fault{
+		graphfake.Status(500, "InternalServerError"), graphfake.Throttle(429, "30"),
+		graphfake.Status(401, "InvalidAuthenticationToken"), graphfake.Status(404, "ErrorItemNotFound"),
+		graphfake.CutOff(0.6), graphfake.Body(`{"@odata.context":"x"}`), graphfake.Body("<html>"),
+	} {
+		all = append(all, trouble{f.String(), func(times int) { s.FailNext(f.Times(times)) }})
 	}
-	if s.w.random.IntN(4) == 0 {
-		s.ExpireTokens()
-		return "the access tokens expire"
-	}
-	fault := faults[s.w.random.IntN(len(faults))].Times(1 + s.w.random.IntN(2))
-	s.FailNext(fault)
-	return fault.String()
+	return all
 }
 
 type exchange struct {
@@ -253,9 +258,10 @@ type exchange struct {
 	w *world
 }
 
-func newEWS(w *world, seed uint64) server {
+func newEWS(w *world, variant uint64) server {
 	s := exchange{ewsfake.New(ewsfake.Options{
-		Expand: recur.New(), Schemes: []string{[]string{"NTLM", "Basic"}[seed%2]}, MaxItems: 9, MaxChanges: 3,
+		Expand: w.expand, Schemes: []string{[]string{"Basic", "NTLM"}[variant%2]},
+		MaxItems: []int{40, 20, 9}[variant%3], MaxChanges: 3,
 	}), w}
 	s.AddCalendar("work", calendarName)
 	return s
@@ -266,7 +272,7 @@ func (s exchange) kind() busy.Kind { return busy.Exchange }
 func (s exchange) provider(f *fate) providers.Provider {
 	return ews.New(ews.Config{
 		Pool: func() http.RoundTripper { return fatedTransport{s.Transport(), f} }, Now: s.w.clock, InFlight: 1,
-		PageEvents: 8, ViewItems: 9,
+		PageEvents: 8, ViewItems: 40,
 	})
 }
 
@@ -282,17 +288,80 @@ func (s exchange) forget()                               { s.ForgetStates() }
 func (s exchange) heal()                                 { s.Heal(); s.Show() }
 func (s exchange) requests() int                         { return len(s.Requests()) }
 
-func (s exchange) trouble() string {
-	faults := map[string]ewsfake.Fault{
-		"status 500": ewsfake.Status(500), "status 401": ewsfake.Status(401), "throttled": ewsfake.Throttle("30"),
-		"busy": ewsfake.SOAPFault(500, "ErrorServerBusy", 20_000), "nothing": ewsfake.Empty(), "cut off": ewsfake.CutOff(0.6),
-		"a page": ewsfake.Body("<html>"), "busy within": ewsfake.Failing("ErrorServerBusy", 20_000),
-		"a forgotten state": ewsfake.Failing("ErrorInvalidSyncStateData", 0).On("SyncFolderItems"),
+func (s exchange) troubles() (all []trouble) {
+	for _, f := range []struct {
+		name  string
+		fault ewsfake.Fault
+	}{
+		{"status 500", ewsfake.Status(500)},
+		{"status 401", ewsfake.Status(401)},
+		{"throttled", ewsfake.Throttle("30")},
+		{"busy", ewsfake.SOAPFault(500, "ErrorServerBusy", 20_000)},
+		{"nothing", ewsfake.Empty()},
+		{"cut off", ewsfake.CutOff(0.6)},
+		{"a page", ewsfake.Body("<html>")},
+		{"busy within", ewsfake.Failing("ErrorServerBusy", 20_000)},
+		{"a forgotten state", ewsfake.Failing("ErrorInvalidSyncStateData", 0).On("SyncFolderItems")},
+	} {
+		all = append(all, trouble{f.name, func(times int) { s.FailNext(f.fault.Times(times)) }})
 	}
-	names := []string{
-		"status 500", "status 401", "throttled", "busy", "nothing", "cut off", "a page", "busy within", "a forgotten state",
+	return all
+}
+
+type file struct {
+	*feedfake.Server
+	w *world
+}
+
+func newFeed(w *world, variant uint64) server {
+	return file{feedfake.New(feedfake.Options{
+		Name: calendarName, Zone: ownersZone, Validators: feedfake.Validators(variant % 6), Stamps: variant%5 == 0,
+		Hops: int(variant % 3),
+	}), w}
+}
+
+func (s file) kind() busy.Kind { return busy.Feed }
+
+func (s file) provider(f *fate) providers.Provider {
+	return feed.New(feed.Config{HTTP: fatedTransport{s.Transport(), f}, Now: s.Now, PageObjects: 4})
+}
+
+func (s file) connect(p providers.Provider) (busy.Secret, error) {
+	return p.(providers.Connector).Connect(context.Background(), providers.Login{URL: s.URL()})
+}
+
+func (s file) put(name string, e providertest.Entry) { s.Put(name, e.ICS(name, "")) }
+func (s file) remove(name string)                    { s.Delete(name) }
+func (s file) forget()                               {} // a file has no tokens
+func (s file) heal()                                 { s.Heal() }
+func (s file) requests() int                         { return len(s.Requests()) }
+
+func (s file) troubles() (all []trouble) {
+	for _, f := range []struct {
+		name  string
+		fault feedfake.Fault
+	}{
+		{"status 500", feedfake.Status(500, "")},
+		{"status 401", feedfake.Status(401, "")},
+		{"status 404", feedfake.Status(404, "")},
+		{"throttled", feedfake.Status(503, "30")},
+		{"conditions refused", feedfake.Condition()},
+		{"a page", feedfake.Body("<html>Sorry</html>")},
+		{"cut off", feedfake.CutOff(0.7)},
+		{"broken off", feedfake.Abort()},
+		{"an empty file", s.empty()},
+	} {
+		all = append(all, trouble{f.name, func(times int) { s.FailNext(f.fault.Times(times)) }})
 	}
-	name := names[s.w.random.IntN(len(names))]
-	s.FailNext(faults[name].Times(1 + s.w.random.IntN(2)))
-	return name
+	return all
+}
+
+// empty answers with a calendar of nothing; see dav.memberless.
+func (s file) empty() feedfake.Fault {
+	return feedfake.Edit(func(body string) string {
+		if s.w.holdsNothing() {
+			return body
+		}
+		return "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//busyd//EN\r\nEND:VCALENDAR\r\n"
+	})
 }

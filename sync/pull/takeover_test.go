@@ -15,9 +15,9 @@ import (
 // be old, and loses its lease. Another reads the calendar. When the first goes
 // on, it must not write, at whichever step it stood.
 func TestTakeover(t *testing.T) {
-	env := storetest.New(t)
+	town := newTown(t)
 	for step := 2; step <= 6; step++ {
-		if err := takeover(t, env, step, nil); err != nil {
+		if err := takeover(t, town, step, nil); err != nil {
 			t.Errorf("standing before step %d: %v", step, err)
 		}
 	}
@@ -25,27 +25,29 @@ func TestTakeover(t *testing.T) {
 
 // TestTakeoverCatches proves that the test above sees a worker without a fence.
 func TestTakeoverCatches(t *testing.T) {
-	env := storetest.New(t)
+	town := newTown(t)
 	for step := 2; step <= 6; step++ {
-		if takeover(t, env, 100+step, func(s pull.Store) pull.Store { return unfenced{s} }) != nil {
+		if takeover(t, town, 100+step, inStore(func(s pull.Store) pull.Store { return unfenced{s} })) != nil {
 			return
 		}
 	}
 	t.Error("a worker without a fence did no harm")
 }
 
-func takeover(t *testing.T, env *storetest.Env, step int, bug func(pull.Store) pull.Store) error {
-	w := newWorld(t, env, nil, newDAV, uint64(step), bug)
+func takeover(t *testing.T, town *town, step int, bug bug) error {
+	w := newWorld(t, town, newDAV, uint64(step))
+	w.bug = bug
 	w.put(&entry{name: "meeting", zone: "Asia/Tokyo", start: at(12), length: time.Hour, count: 1})
-	w.redis = w.dueTask()
+	w.redis = w.wanted()
 	w.work(lucky)
 
 	// The first worker reads that the meeting is free now, and stands still.
 	w.pass(time.Minute)
 	w.put(&entry{name: "meeting", zone: "Asia/Tokyo", start: at(12), length: time.Hour, count: 1, transparent: true})
-	f := newFate(stands, step%100, w.check)
+	f := newFate(stands, step%100, func() {})
+	f.written = w.check
 	z := &zombie{fate: f, done: make(chan error, 1)}
-	task, runner := w.dueTask()[0], w.runner(f)
+	task, runner := w.wanted()[0], w.runner(f)
 	go func() { z.done <- runner.Run(context.Background(), task) }()
 	w.await(z)
 
@@ -53,12 +55,13 @@ func takeover(t *testing.T, env *storetest.Env, step int, bug func(pull.Store) p
 	w.pass(simLease)
 	w.put(&entry{name: "meeting", zone: "Asia/Tokyo", start: at(12), length: time.Hour, count: 1})
 	w.pass(simLease)
-	w.redis = w.dueTask()
+	w.redis = w.wanted()
 	w.work(lucky)
 	w.wake()
 	if w.broken != nil {
 		return w.broken
 	}
+	defer w.leave()
 	return w.converge()
 }
 

@@ -101,7 +101,8 @@ func itemsOf(e providertest.Entry, id, zone string) []*item {
 	return items
 }
 
-// restore puts exceptions that the entry does not have back to the series.
+// restore puts exceptions that the entry does not have back to the series: they
+// take place as it says or, where it leaves them out, not at all.
 func (s *Server) restore(c *calendar, id string, e providertest.Entry) {
 	for _, it := range c.items {
 		if it.series() != id || it.revision == s.revision {
@@ -109,6 +110,10 @@ func (s *Server) restore(c *calendar, id string, e providertest.Entry) {
 		}
 		original := it.fields["originalStartTime"].(map[string]any)
 		it.revision = s.revision
+		if slices.ContainsFunc(e.Exclude, func(m busy.Moment) bool { return it.id == id+"_"+suffix(m, c.zone) }) {
+			it.cancel(s.revision)
+			continue
+		}
 		it.fields = entryFields(e, e.Subject, e.Start, e.End, c.zone)
 		it.fields["recurringEventId"], it.fields["originalStartTime"] = id, original
 		it.fields["start"], it.fields["end"] = original, after(original, e.End.Wall.Sub(e.Start.Wall))
