@@ -1,0 +1,345 @@
+package booking_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/store"
+	"github.com/busyd/busyd/store/embedded"
+	"github.com/busyd/busyd/store/storetest"
+)
+
+var stormAttempts = flag.Int64("storm.attempts", 20_000, "how many attempts at contended time the storm makes")
+
+// storm is a database that several daemons fight over.
+type storm struct {
+	t      *testing.T
+	dir    string
+	pg     *embedded.Postgres
+	env    *storetest.Env
+	orders orders
+
+	attempts atomic.Int64
+	mu       sync.Mutex
+	wrong    []string
+}
+
+// TestStorm lets daemons hold, book, confirm, reschedule and cancel at the same
+// time on six resources, with seats and several together, while calendars change,
+// daemons are killed and the database is restarted; and reads the rows all the
+// while. Whatever the moment, nobody is booked twice, and no block is on a booking
+// without a conflict that says so.
+func TestStorm(t *testing.T) {
+	s := newStorm(t)
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() { s.keepWorker(stop) })
+	}
+	all.Go(func() { s.watch(stop) })
+	restart := time.NewTicker(7 * time.Second)
+	defer restart.Stop()
+	for begun, restarts := time.Now(), 0; s.attempts.Load() < *stormAttempts || restarts == 0; {
+		select {
+		case <-restart.C:
+			s.restart(restarts%2 == 0)
+			restarts++
+		case <-time.After(100 * time.Millisecond):
+		}
+		if s.failed() || time.Since(begun) > 3*time.Hour {
+			break
+		}
+	}
+	close(stop)
+	all.Wait()
+	s.check(s.env.Owner(t))
+	for _, wrong := range s.wrong {
+		t.Error(wrong)
+	}
+	s.tell()
+}
+
+func newStorm(t *testing.T) *storm {
+	t.Helper()
+	s := &storm{t: t, dir: storetest.Dir(t)}
+	s.start()
+	t.Cleanup(func() { must(t, s.pg.Stop(context.Background())) })
+	must(t, s.pg.CreateDatabase(t.Context(), "storm", ""))
+	_, err := store.Migrate(t.Context(), s.pg.URL("storm"))
+	must(t, err)
+	s.env = storetest.Use(t, s.pg.URL("storm"), s.pg.AppURL("storm"))
+	s.orders = settle(t, s.env)
+	return s
+}
+
+func (s *storm) start() {
+	var err error
+	s.pg, err = embedded.StartPostgres(context.Background(), embedded.PostgresConfig{Dir: s.dir, Volatile: true})
+	must(s.t, err)
+}
+
+// restart takes the database away, by force or in order, and brings it back.
+func (s *storm) restart(byForce bool) {
+	if byForce {
+		s.pg.Kill()
+	} else {
+		must(s.t, s.pg.Stop(context.Background()))
+	}
+	s.start()
+}
+
+// settle makes a tenant with six resources that are always open, a calendar that
+// has been read for each, and services of every kind.
+func settle(t *testing.T, env *storetest.Env) orders {
+	t.Helper()
+	ctx, now := t.Context(), time.Now()
+	tenant := env.Tenant(t, "tenant")
+	o := orders{
+		URL: env.AppURL, Key: env.Key.Encode(), Tenant: tenant.ID, Days: 2, Clients: 6,
+		From: now.UTC().Truncate(24*time.Hour).AddDate(0, 0, 3).Add(9 * time.Hour),
+	}
+	var resources []busy.ResourceID
+	for i := range 6 {
+		r, err := env.Store.CreateResource(ctx, tenant.ID, busy.Resource{Name: fmt.Sprint("r", i), Zone: "UTC", Hours: busy.AlwaysOpen()})
+		must(t, err)
+		resources = append(resources, r.ID)
+		_, calendars := env.Connection(t, tenant.ID, r.ID, fmt.Sprint("calendar ", i))
+		o.Calendars = append(o.Calendars, calendars[0].ID)
+		work, err := env.Store.Take(ctx, busy.Task{Tenant: tenant.ID, Calendar: calendars[0].ID}, now, time.Minute)
+		must(t, err)
+		page := pageOf(busy.Change{}, o.From)
+		page.Seen = map[string]struct{}{}
+		_, err = env.Store.Apply(ctx, work.Lease, page, expandSingles)
+		must(t, err)
+		must(t, env.Store.Release(ctx, work.Lease, busy.Release{Outcome: busy.OutcomeChanged, AsOf: now, FullAt: now, DueAt: now.Add(time.Hour)}))
+	}
+	for _, service := range []busy.Service{
+		{Name: "any of three", Duration: 30 * time.Minute, Before: 5 * time.Minute, After: 10 * time.Minute, Capacity: 1, Needs: []busy.Need{{Count: 1, Resources: resources[:3]}}},
+		{Name: "one", Duration: time.Hour, Capacity: 1, Needs: []busy.Need{{Count: 1, Resources: resources[:1]}}},
+		{Name: "two of three and a room", Duration: 30 * time.Minute, Capacity: 1, Needs: []busy.Need{{Count: 2, Resources: resources[1:4]}, {Count: 1, Resources: resources[4:5]}}},
+		{Name: "a course of three", Duration: 90 * time.Minute, Capacity: 3, Needs: []busy.Need{{Count: 1, Resources: resources[4:]}}},
+	} {
+		service.Interval, service.Align, service.Policy = 30*time.Minute, busy.AlignClock, busy.TreatAsBusy
+		made, err := env.Store.CreateService(ctx, tenant.ID, service)
+		must(t, err)
+		o.Services = append(o.Services, made.ID)
+	}
+	return o
+}
+
+// keepWorker runs a worker process, kills it after a while, and runs the next.
+func (s *storm) keepWorker(stop <-chan struct{}) {
+	order, err := json.Marshal(s.orders)
+	if err != nil {
+		s.report(err.Error())
+		return
+	}
+	for {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), workerEnv+"="+string(order))
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			s.report(err.Error())
+			return
+		}
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			for lines := bufio.NewScanner(out); lines.Scan(); {
+				s.hear(lines.Text())
+			}
+		}()
+		stopped := false
+		select {
+		case <-stop:
+			stopped = true
+		case <-read:
+		case <-time.After(time.Duration(2000+rand.IntN(4000)) * time.Millisecond):
+		}
+		_ = cmd.Process.Kill()
+		<-read
+		_ = cmd.Wait()
+		if stopped || s.failed() {
+			return
+		}
+	}
+}
+
+func (s *storm) hear(line string) {
+	var n int64
+	if _, err := fmt.Sscanf(line, "attempts %d", &n); err == nil {
+		s.attempts.Add(n)
+		return
+	}
+	if strings.HasPrefix(line, "wrong") {
+		s.report("a worker failed: " + line)
+	}
+}
+
+func (s *storm) report(wrong string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.wrong) < 20 {
+		s.wrong = append(s.wrong, wrong)
+	}
+}
+
+func (s *storm) failed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.wrong) > 0
+}
+
+// watch reads the rows again and again; each reading is of one moment.
+func (s *storm) watch(stop <-chan struct{}) {
+	ctx := context.Background()
+	var conn *pgx.Conn
+	for {
+		select {
+		case <-stop:
+			return
+		case <-time.After(30 * time.Millisecond):
+		}
+		if conn == nil || conn.IsClosed() {
+			conn, _ = pgx.Connect(ctx, s.env.OwnerURL)
+		}
+		if conn != nil {
+			s.check(conn)
+		}
+	}
+}
+
+// The check knows nothing of the code that books. Each query finds rows that must
+// not be there.
+var mustNotBe = map[string]string{
+	"two meetings of a resource overlap": `
+		select count(*) from claims a join claims b
+			on b.tenant_id = a.tenant_id and b.resource_id = a.resource_id and b.booking_id > a.booking_id
+		where a.live and b.live and a.session_id <> b.session_id and a.blocked_from < b.blocked_to and b.blocked_from < a.blocked_to`,
+	"a meeting has more bookings than seats": `
+		select count(*) from (
+			select sum(c.seats) as taken, min(s.capacity) as seats from claims c join services s on s.tenant_id = c.tenant_id and s.id = c.service_id
+			where c.live group by c.tenant_id, c.resource_id, c.session_id) x
+		where taken > seats`,
+	"bookings of one meeting differ": `
+		select count(*) from (
+			select from claims where live group by tenant_id, session_id
+			having count(distinct (service_id, starts_at, ends_at)) > 1) x`,
+	"a block is on a booking and nothing says so": `
+		select count(*) from claims c join blocks b
+			on b.tenant_id = c.tenant_id and b.resource_id = c.resource_id and b.starts_at < c.blocked_to and b.ends_at > c.blocked_from
+		where c.live and (c.expires_at is null or c.expires_at > clock_timestamp()) and b.state <> 0 and not exists (
+			select from conflicts f where f.tenant_id = c.tenant_id and f.booking_id = c.booking_id and f.resource_id = c.resource_id
+				and f.resolved_at is null)`,
+	"a conflict is open and nothing is in the way": `
+		select count(*) from conflicts f where f.resolved_at is null and not exists (
+			select from claims c join blocks b
+				on b.tenant_id = c.tenant_id and b.resource_id = c.resource_id and b.starts_at < c.blocked_to and b.ends_at > c.blocked_from
+			where c.tenant_id = f.tenant_id and c.booking_id = f.booking_id and c.resource_id = f.resource_id and c.live)`,
+	// Of a hold that has expired, claims stay until somebody writes on their resource.
+	"a booking does not have all of its resources, or others than its own": `
+		select count(*) from bookings b
+		join (select tenant_id, service_id, sum(count) as needed from (select distinct tenant_id, service_id, need, count from needs) n group by 1, 2) s
+			on s.tenant_id = b.tenant_id and s.service_id = b.service_id
+		where (select count(*) from claims c where c.tenant_id = b.tenant_id and c.booking_id = b.id and c.live
+				and c.starts_at = b.starts_at and c.ends_at = b.ends_at and c.session_id = b.session_id
+				and (b.state <> 'expired' or c.expires_at > clock_timestamp()))
+			<> case when b.state in ('held', 'pending', 'confirmed') then s.needed else 0 end`,
+}
+
+func (s *storm) check(conn *pgx.Conn) {
+	ctx := context.Background()
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return // the database is away
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	for wrong, query := range mustNotBe {
+		var n int
+		if err := tx.QueryRow(ctx, query).Scan(&n); err != nil {
+			if strings.Contains(err.Error(), "syntax") || strings.Contains(err.Error(), "does not exist") {
+				s.report(err.Error())
+			}
+			return
+		}
+		if n > 0 {
+			s.report(fmt.Sprintf("%s: %d", wrong, n))
+		}
+	}
+}
+
+// tell logs what the storm was.
+func (s *storm) tell() {
+	var text string
+	err := s.env.Owner(s.t).QueryRow(s.t.Context(), `
+		select (select string_agg(state || ' ' || n, ', ') from (select state, count(*) n from bookings group by 1 order by 1) x)
+			|| '; conflicts ' || (select count(*) from conflicts) || '; deadlocks ' || (select sum(deadlocks) from pg_stat_database)`).Scan(&text)
+	must(s.t, err)
+	s.t.Logf("%d attempts; bookings: %s", s.attempts.Load(), text)
+	for _, state := range []string{"cancelled", "confirmed", "expired"} {
+		if !strings.Contains(text, state) {
+			s.t.Errorf("no booking is %s: the storm proves nothing", state)
+		}
+	}
+}
+
+// The same storm finds what is wrong with desks as most build them: a check and
+// then the booking, with and without a constraint of the database behind it.
+func TestStormCatchesWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct{ prepare, want string }{
+		"a naive check":              {`alter table claims drop constraint claims_overlap`, "two meetings of a resource overlap"},
+		"the constraint and no more": {`select`, "a block is on a booking and nothing says so"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := storetest.New(t)
+			s := &storm{t: t, env: env, orders: settle(t, env)}
+			s.orders.Careless = true
+			_, err := env.Owner(t).Exec(t.Context(), c.prepare)
+			must(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			var all sync.WaitGroup
+			for range 2 {
+				w := newWorker(s.orders, env.Open(t, env.Keys))
+				all.Go(func() { _ = w.run(ctx) })
+			}
+			for conn := env.Owner(t); ctx.Err() == nil && !strings.Contains(strings.Join(s.wrong, "\n"), c.want); {
+				s.check(conn)
+				if len(s.wrong) == 20 {
+					s.wrong = nil
+				}
+			}
+			caught := ctx.Err() == nil
+			cancel()
+			all.Wait()
+			if !caught {
+				t.Fatalf("not caught; what was: %q", s.wrong)
+			}
+		})
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

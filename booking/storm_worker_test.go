@@ -1,0 +1,302 @@
+package booking_test
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/busyd/busyd/booking"
+	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/store"
+	"github.com/busyd/busyd/store/seal"
+	"github.com/busyd/busyd/store/storetest"
+)
+
+// workerEnv makes a worker of the storm out of the test's process, so that it can
+// be killed as a daemon is.
+const workerEnv = "BUSYD_STORM_WORKER"
+
+func TestMain(m *testing.M) {
+	if order := os.Getenv(workerEnv); order != "" {
+		if err := runWorker(order); err != nil {
+			fmt.Println("wrong", err)
+			os.Exit(1)
+		}
+		return
+	}
+	storetest.Main(m)
+}
+
+// orders are what a worker is told.
+type orders struct {
+	URL       string
+	Key       string
+	Tenant    busy.TenantID
+	Services  []busy.ServiceID
+	Calendars []busy.CalendarID
+	From      time.Time // of the days that are fought over
+	Days      int
+	Clients   int
+	Careless  bool // a known-bad variant: proposals are written whatever has changed
+}
+
+func runWorker(text string) error {
+	var o orders
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return err
+	}
+	key, err := seal.ParseKey(o.Key)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	s, err := openPatiently(ctx, store.Config{URL: o.URL, Keys: seal.NewKeyring(key), MaxConns: int32(o.Clients)})
+	if err != nil {
+		return err
+	}
+	w := newWorker(o, s)
+	go func() {
+		for range time.Tick(50 * time.Millisecond) {
+			fmt.Println("attempts", w.attempts.Swap(0))
+		}
+	}()
+	return w.run(ctx)
+}
+
+// openPatiently waits for a server that is just coming back.
+func openPatiently(ctx context.Context, c store.Config) (*store.Store, error) {
+	for n := 0; ; n++ {
+		s, err := store.Open(ctx, c)
+		if err == nil || n == 100 {
+			return s, err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// worker is a daemon of the storm: clients of a desk, and somebody who writes
+// blocks.
+type worker struct {
+	orders
+	desk     *booking.Desk
+	store    *store.Store
+	attempts atomic.Int64
+
+	mu    sync.Mutex
+	holds map[busy.BookingID]string // tokens
+	made  []busy.BookingID
+}
+
+func newWorker(o orders, s *store.Store) *worker {
+	w := &worker{orders: o, store: s, holds: make(map[busy.BookingID]string)}
+	w.desk = &booking.Desk{Store: s, Now: time.Now, Random: crand.Reader, StaleAfter: 1000 * time.Hour}
+	if o.Careless {
+		w.desk.Store = careless{s}
+	}
+	return w
+}
+
+// run works until something goes wrong that must not.
+func (w *worker) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wrong := make(chan error, w.Clients+1)
+	var all sync.WaitGroup
+	for range w.Clients {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				w.attempts.Add(1)
+				if err := w.act(ctx); !expected(err) && ctx.Err() == nil {
+					wrong <- err
+					cancel()
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for ctx.Err() == nil {
+			if err := w.sync(ctx); !expected(err) && ctx.Err() == nil {
+				wrong <- err
+				cancel()
+			}
+		}
+	})
+	all.Wait()
+	select {
+	case err := <-wrong:
+		return err
+	default:
+		return nil
+	}
+}
+
+// act does one thing that a customer might.
+func (w *worker) act(ctx context.Context) error {
+	service := w.Services[rand.IntN(len(w.Services))]
+	start := w.From.AddDate(0, 0, rand.IntN(w.Days)).Add(time.Duration(rand.IntN(16)) * 30 * time.Minute)
+	switch n := rand.IntN(100); {
+	case n < 45:
+		b, err := w.desk.Book(ctx, w.Tenant, booking.BookRequest{Service: service, Start: start, Pending: n < 10})
+		w.remember(b, "", err)
+		return err
+	case n < 60:
+		ttl := time.Duration(20+rand.IntN(300)) * time.Millisecond
+		b, token, err := w.desk.Hold(ctx, w.Tenant, booking.HoldRequest{Service: service, Start: start, TTL: ttl})
+		w.remember(b, token, err)
+		return err
+	case n < 70:
+		id, token := w.hold()
+		b, err := w.desk.Book(ctx, w.Tenant, booking.BookRequest{Hold: id, Token: token})
+		w.remember(b, "", err)
+		return err
+	case n < 73:
+		id, token := w.hold()
+		_, err := w.desk.Renew(ctx, w.Tenant, id, token, 100*time.Millisecond, nil)
+		return err
+	case n < 76:
+		_, err := w.desk.Confirm(ctx, w.Tenant, w.some(), 0, nil)
+		return err
+	case n < 88:
+		_, err := w.desk.Reschedule(ctx, w.Tenant, w.some(), 0, start, nil, nil)
+		return err
+	default:
+		_, err := w.desk.Cancel(ctx, w.Tenant, w.some(), 0, nil)
+		return err
+	}
+}
+
+func (w *worker) remember(b busy.Booking, token string, err error) {
+	if err != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if token != "" {
+		w.holds[b.ID] = token
+		return
+	}
+	if len(w.made) > 200 {
+		w.made = w.made[100:] // what is forgotten stays booked
+	}
+	w.made = append(w.made, b.ID)
+}
+
+func (w *worker) hold() (busy.BookingID, string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, token := range w.holds {
+		delete(w.holds, id)
+		return id, token
+	}
+	return busy.BookingID{1}, ""
+}
+
+func (w *worker) some() busy.BookingID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.made) == 0 {
+		return busy.BookingID{1}
+	}
+	return w.made[rand.IntN(len(w.made))]
+}
+
+// expected reports whether an attempt may end so: it was granted, refused, or the
+// database was away.
+func expected(err error) bool {
+	var refused *booking.Refusal
+	var state interface{ SQLState() string }
+	switch {
+	case err == nil, errors.As(err, &refused), errors.Is(err, busy.ErrNotFound), errors.Is(err, busy.ErrChanged),
+		errors.Is(err, busy.ErrNotDue), errors.Is(err, busy.ErrFenced),
+		errors.Is(err, booking.ErrOver), errors.Is(err, booking.ErrToken), errors.Is(err, booking.ErrVersion):
+		return true
+	case errors.As(err, &state):
+		return strings.HasPrefix(state.SQLState(), "57") || strings.HasPrefix(state.SQLState(), "08")
+	default: // what is left is a connection that broke
+		text := err.Error()
+		for _, broke := range []string{"connect", "EOF", "reset", "closed", "broken pipe"} {
+			if strings.Contains(text, broke) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// sync reads one of the calendars once: some of its meetings are others now.
+func (w *worker) sync(ctx context.Context) error {
+	time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+	calendar := w.Calendars[rand.IntN(len(w.Calendars))]
+	tasks, err := w.store.Want(ctx, w.Tenant, store.WantScope{Calendar: &calendar}, time.Now())
+	if err != nil || len(tasks) == 0 {
+		return err
+	}
+	work, err := w.store.Take(ctx, tasks[0], time.Now(), 2*time.Second)
+	if err != nil {
+		return err
+	}
+	change := busy.Change{}
+	for range 1 + rand.IntN(3) {
+		key := fmt.Sprint("meeting ", rand.IntN(6))
+		if rand.IntN(2) == 0 {
+			change.Gone = append(change.Gone, key)
+			continue
+		}
+		start := w.From.AddDate(0, 0, rand.IntN(w.Days)).Add(time.Duration(rand.IntN(32)) * 15 * time.Minute)
+		change.Events = append(change.Events, busy.Event{
+			Key: key, Series: key, State: busy.Busy,
+			Start: busy.InstantOf(start), End: busy.InstantOf(start.Add(time.Duration(1+rand.IntN(4)) * 15 * time.Minute)),
+		})
+	}
+	if _, err := w.store.Apply(ctx, work.Lease, pageOf(change, w.From), expandSingles); err != nil {
+		return err
+	}
+	now := time.Now()
+	return w.store.Release(ctx, work.Lease, busy.Release{Outcome: busy.OutcomeChanged, AsOf: now, DueAt: now.Add(time.Hour)})
+}
+
+func pageOf(c busy.Change, from time.Time) busy.Page {
+	return busy.Page{
+		Change: c, Zone: "UTC", At: time.Now(), Window: busy.Span{Start: from.AddDate(0, 0, -60), End: from.AddDate(0, 0, 60)},
+	}
+}
+
+func expandSingles(_ context.Context, events []busy.Event) ([]busy.Occurrence, error) {
+	var all []busy.Occurrence
+	for i, e := range events {
+		all = append(all, busy.Occurrence{Event: i, Start: e.Start.Wall, End: e.End.Wall, State: e.State})
+	}
+	return all, nil
+}
+
+// careless is a store that forgets to compare what was seen: a check before the
+// booking, and then the booking, as most do it.
+type careless struct{ *store.Store }
+
+func (c careless) Propose(ctx context.Context, tenant busy.TenantID, p busy.Proposal) error {
+	p.Seen = nil
+	return c.Store.Propose(ctx, tenant, p)
+}
+
+func (c careless) Decide(ctx context.Context, tenant busy.TenantID, resources []busy.ResourceID, span busy.Span,
+	decide func([]busy.Agenda) (busy.Proposal, error),
+) error {
+	agendas, err := c.Agendas(ctx, tenant, resources, span)
+	if err != nil {
+		return err
+	}
+	p, err := decide(agendas)
+	if err != nil {
+		return err
+	}
+	return c.Propose(ctx, tenant, p)
+}
