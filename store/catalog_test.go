@@ -21,7 +21,7 @@ var notTenants = []string{
 const door = "NULLIF(current_setting('busyd.tenant'::text, true), ''::text))::uuid"
 
 // query returns the rows of a query as lines of columns.
-func query(t *testing.T, conn *pgx.Conn, sql string, args ...any) []string {
+func query(t testing.TB, conn *pgx.Conn, sql string, args ...any) []string {
 	t.Helper()
 	rows, err := conn.Query(ctx, sql, args...)
 	must(t, err)
@@ -120,6 +120,8 @@ func TestIndexesBeginWithTheTenant(t *testing.T) {
 		"api_keys_id id",                      // a request's key is looked up before its tenant is known
 		"calendars_due due_at",                // the sweep's
 		"farewells_due due_at",                // the sweep's
+		"claims_expired expires_at",           // the sweep's
+		"claims_expired expires_at",           // the sweep's
 		"connections_listened listened_until", // the sweep's
 		"connections_account account_hash",    // two tenants may have connected one account
 		"tenants_name_key name",               // a tenant is a tenant's name
@@ -163,8 +165,12 @@ func TestRolesHaveNoMoreThanTheirGrants(t *testing.T) {
 		"calendars.as_of SELECT", "calendars.connection_id SELECT", "calendars.due_at SELECT", "calendars.due_at UPDATE",
 		"calendars.epoch SELECT", "calendars.id SELECT", "calendars.lease_until SELECT", "calendars.problems SELECT",
 		"calendars.selected SELECT", "calendars.tenant_id SELECT", "calendars.urgency SELECT",
+		"claims.expires_at SELECT", "claims.live SELECT", "claims.resource_id SELECT", "claims.tenant_id SELECT",
 		"connections.id SELECT", "connections.kind SELECT", "connections.listened_until SELECT", "connections.listened_until UPDATE",
 		"connections.listener SELECT", "connections.listener UPDATE", "connections.state SELECT", "connections.tenant_id SELECT",
+		"deliveries.created_at SELECT", "deliveries.due_at SELECT", "deliveries.endpoint_id SELECT", "deliveries.tenant_id SELECT",
+		"endpoints.disabled_at SELECT", "endpoints.due_at SELECT", "endpoints.due_at UPDATE", "endpoints.epoch SELECT",
+		"endpoints.id SELECT", "endpoints.tenant_id SELECT",
 		"farewells.due_at SELECT", "farewells.due_at UPDATE", "farewells.id SELECT", "farewells.tenant_id SELECT",
 		"goose_db_version.id SELECT", "goose_db_version.is_applied SELECT", "goose_db_version.tstamp SELECT",
 		"goose_db_version.version_id SELECT",

@@ -21,8 +21,9 @@ func TestDeleteTenantErasesEverything(t *testing.T) {
 		t.Fatalf("left %v", erasure.Left)
 	}
 	want := map[string]int64{
-		"tenants": 1, "tenant_keys": 1, "api_keys": 1, "resources": 1, "connections": 1, "calendars": 1, "events": 2, "weeks": 1,
-		"consents": 1, "watches": 1,
+		"tenants": 1, "tenant_keys": 1, "api_keys": 1, "resources": 1, "connections": 1, "calendars": 1, "events": 3, "weeks": 1,
+		"consents": 1, "watches": 1, "endpoints": 1, "services": 1, "needs": 1, "overrides": 1, "bookings": 1, "claims": 1, "conflicts": 1,
+		"requests": 1,
 	}
 	for table, n := range want {
 		if erasure.Deleted[table] != n {
@@ -144,6 +145,16 @@ func TestRotateKeys(t *testing.T) {
 	must(t, err)
 	if string(work.Cursor) != "cursor" {
 		t.Fatalf("cursor %q", work.Cursor)
+	}
+	booking, err := after.Booking(ctx, w.tenant.ID, w.booking.ID)
+	must(t, err)
+	if booking.Details.Reference != w.booking.Details.Reference {
+		t.Fatalf("details %v", booking.Details)
+	}
+	_, answer, err := after.Reserve(ctx, w.tenant.ID, once("key", "request"), now)
+	must(t, err)
+	if answer == nil || string(answer.Body) != "answer" {
+		t.Fatalf("answer %v", answer)
 	}
 	// A daemon that still has only the old key says what it lacks.
 	_, err = env.Store.Calendar(ctx, w.tenant.ID, w.calendar.ID)

@@ -15,8 +15,10 @@ import (
 var OpenTuned = open
 
 const (
-	AgendaWeeks = agendaWeeks
-	ClaimQuery  = claimQuery
+	AgendaWeeks   = agendaWeeks
+	ClaimQuery    = claimQuery
+	DispatchQuery = dispatchQuery
+	ListenQuery   = listenQuery
 )
 
 func TenantTables() []string { return tenantTables() }
@@ -64,3 +66,14 @@ func WeeksOf(span busy.Span) (first, last time.Time) { return weeksOf(span) }
 
 // SignToken adds its check to the body of a token.
 func SignToken(body string) string { return body + "_" + checkDigits(body) }
+
+// Tell writes a message, and returns it as it will be read.
+func Tell(ctx context.Context, tx *Tx, m busy.Message) (busy.Message, error) {
+	var err error
+	if m.ID, err = busy.NewID[busy.Message](tx.store.random); err != nil {
+		return m, err
+	}
+	batch := &pgx.Batch{}
+	queueMessage(batch, tx.Tenant, m)
+	return m, tx.SendBatch(ctx, batch).Close()
+}

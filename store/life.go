@@ -47,13 +47,33 @@ func (tx *Tx) move(ctx context.Context, c locked, to busy.ConnectionState, reaso
 	if c.state != to && !c.state.May(to) {
 		return fmt.Errorf("a connection cannot go from %s to %s", c.state, to)
 	}
-	_, err := tx.Exec(ctx, `
+	var resource busy.ResourceID
+	err := tx.QueryRow(ctx, `
 		update connections set state = $3, reason = $4, changed_at = case when state = $3 and $3 <> 'awaiting_admin' then changed_at else $5 end
-		where tenant_id = $1 and id = $2`, arg(tx.Tenant), arg(c.id), string(to), reason, micros(at))
-	if c.state != to {
-		tx.passed = append(tx.passed, passage{c.kind, c.state, to})
+		where tenant_id = $1 and id = $2 returning resource_id`,
+		arg(tx.Tenant), arg(c.id), string(to), reason, micros(at)).Scan(into(&resource))
+	if err != nil || c.state == to {
+		return failed("change the connection's state", err)
 	}
-	return failed("change the connection's state", err)
+	tx.passed = append(tx.passed, passage{c.kind, c.state, to})
+	return tx.tellState(ctx, c, to, busy.Message{At: at, Connection: c.id, Resource: resource})
+}
+
+// tellState tells the tenant's endpoints that a connection needs its owner, and
+// that it is read again after that. A first consent that was waited for is no recovery.
+func (tx *Tx) tellState(ctx context.Context, c locked, to busy.ConnectionState, m busy.Message) error {
+	needs := func(s busy.ConnectionState) bool {
+		return s == busy.ConnectionNeedsReconnect || s == busy.ConnectionAwaitingAdmin
+	}
+	switch {
+	case needs(to) && !needs(c.state):
+		m.Type = busy.ConnectionReconnectDue
+	case needs(c.state) && to.Polled() && c.granted:
+		m.Type = busy.ConnectionHasRecovered
+	default:
+		return nil
+	}
+	return tx.tell(ctx, m)
 }
 
 // judge has a connection that is read be degraded while one of its calendars keeps

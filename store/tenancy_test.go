@@ -23,6 +23,8 @@ func TestTheDoorStopsWhoForgetsTheTenant(t *testing.T) {
 	must(t, err)
 	r.consent()
 	r.watch()
+	r.outgoing()
+	r.booked()
 	other, _ := r.Connection(t, r.tenant.ID, r.resource.ID, "other")
 	must(t, r.Store.Disconnect(ctx, r.tenant.ID, other.ID, true, now))
 	conn := r.Owner(t)
@@ -100,8 +102,11 @@ type world struct {
 	*run
 	key     busy.APIKey
 	state   string // of a consent
+	to      busy.Dispatch
+	told    busy.BookingID
 	watched string // a watch's id
 	token   busy.Secret
+	booked
 }
 
 func newWorld(t *testing.T, env *storetest.Env, name string) world {
@@ -114,6 +119,8 @@ func newWorld(t *testing.T, env *storetest.Env, name string) world {
 	must(t, err)
 	w.state = w.consent()
 	w.watched, w.token = w.watch()
+	w.to, w.told = w.outgoing()
+	w.booked = w.run.booked()
 	return w
 }
 
@@ -173,12 +180,14 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		"ReplaceGrant":    func() error { return s.ReplaceGrant(ctx, me, theirs.calendar.Connection, busy.Secret("x"), now) },
 		"Disconnect":      func() error { return s.Disconnect(ctx, me, theirs.calendar.Connection, true, now) },
 		"Await":           func() error { return s.Await(ctx, me, busy.Consent{Connection: theirs.calendar.Connection}, "", now) },
-		"Await anew":      func() error { return s.Await(ctx, me, busy.Consent{Resource: theirs.resource.ID}, "", now) },
-		"Pause":           func() error { return s.Pause(ctx, me, theirs.calendar.Connection, now) },
-		"Resume":          func() error { return s.Resume(ctx, me, theirs.calendar.Connection, now) },
-		"Account":         func() error { _, err := s.Account(ctx, me, theirs.calendar.Connection); return err },
-		"Calendar":        func() error { _, err := s.Calendar(ctx, me, theirs.calendar.ID); return err },
-		"Select":          func() error { return s.Select(ctx, me, theirs.calendar.ID, false, now) },
+		"Await anew": func() error {
+			return s.Await(ctx, me, busy.Consent{Resource: theirs.resource.ID, Kind: busy.Graph}, "", now)
+		},
+		"Pause":    func() error { return s.Pause(ctx, me, theirs.calendar.Connection, now) },
+		"Resume":   func() error { return s.Resume(ctx, me, theirs.calendar.Connection, now) },
+		"Account":  func() error { _, err := s.Account(ctx, me, theirs.calendar.Connection); return err },
+		"Calendar": func() error { _, err := s.Calendar(ctx, me, theirs.calendar.ID); return err },
+		"Select":   func() error { return s.Select(ctx, me, theirs.calendar.ID, false, now) },
 		"Want calendar": func() error {
 			_, err := s.Want(ctx, me, store.WantScope{Calendar: &theirs.calendar.ID}, now)
 			return err
@@ -191,7 +200,44 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			_, err := s.Agendas(ctx, me, []busy.ResourceID{mine.resource.ID, theirs.resource.ID}, span)
 			return err
 		},
-		"DeleteTenant": func() error { _, err := s.DeleteTenant(ctx, newID[busy.Tenant](t)); return err },
+		"Service":        func() error { _, err := s.Service(ctx, me, theirs.service.ID); return err },
+		"ArchiveService": func() error { return s.ArchiveService(ctx, me, theirs.service.ID) },
+		"ReplaceService": func() error { return s.ReplaceService(ctx, me, theirs.service) },
+		"ReplaceService with the other's resource": func() error {
+			stolen := theirs.service
+			stolen.ID = mine.service.ID
+			return s.ReplaceService(ctx, me, stolen)
+		},
+		"CreateService": func() error {
+			stolen := theirs.service
+			stolen.Name = "another"
+			_, err := s.CreateService(ctx, me, stolen)
+			return err
+		},
+		"ChangeResource": func() error { return s.ChangeResource(ctx, me, theirs.resource) },
+		"CreateOverride": func() error {
+			_, err := s.CreateOverride(ctx, me, busy.Override{Resource: theirs.resource.ID, First: now, Last: now, Closed: true})
+			return err
+		},
+		"DeleteOverride": func() error { return s.DeleteOverride(ctx, me, theirs.override.ID) },
+		"Booking":        func() error { _, err := s.Booking(ctx, me, theirs.booking.ID); return err },
+		"EraseDetails":   func() error { return s.EraseDetails(ctx, me, theirs.booking.ID, now) },
+		"SetIgnore":      func() error { return s.SetIgnore(ctx, me, theirs.calendar.ID, true, true, now) },
+		"Propose for the other's service": func() error {
+			o := mine.office()
+			o.service = theirs.service
+			return s.Propose(ctx, me, o.proposal(o.booking(at(20), mine.resource.ID)))
+		},
+		"Decide": func() error {
+			return s.Decide(ctx, me, []busy.ResourceID{theirs.resource.ID}, window, func([]busy.Agenda) (busy.Proposal, error) {
+				t.Error("the other tenant's agenda is handed out")
+				return busy.Proposal{}, nil
+			})
+		},
+		"DeleteEndpoint": func() error { return s.DeleteEndpoint(ctx, me, theirs.to.Endpoint) },
+		"RotateSecret":   func() error { _, err := s.RotateSecret(ctx, me, theirs.to.Endpoint, now); return err },
+		"Replay":         func() error { _, err := s.Replay(ctx, me, theirs.to.Endpoint, now, now); return err },
+		"DeleteTenant":   func() error { _, err := s.DeleteTenant(ctx, newID[busy.Tenant](t)); return err },
 	} {
 		if err := attempt(); !errors.Is(err, busy.ErrNotFound) {
 			t.Errorf("%s: %v, want not found", name, err)
@@ -199,6 +245,51 @@ func TestNoTenantReachesAnother(t *testing.T) {
 	}
 	_, err := s.Take(ctx, task, late, lease)
 	expect(t, err, busy.ErrNotDue)
+	theirs.to.Tenant = me
+	_, err = s.TakeEndpoint(ctx, theirs.to, late, lease)
+	expect(t, err, busy.ErrNotDue)
+	waiting, err := s.Waiting(ctx, theirs.to, late, 10)
+	must(t, err)
+	heard, err := s.Listen(ctx, me, busy.Mark{}, 100)
+	must(t, err)
+	for _, h := range heard {
+		if h.Message.Booking == theirs.told || h.Message.Resource == theirs.resource.ID {
+			t.Errorf("heard the other's %+v", h.Message)
+		}
+	}
+	endpoints, err := s.Endpoints(ctx, me)
+	must(t, err)
+	if len(waiting) > 0 || len(heard) == 0 || len(endpoints) != 1 || endpoints[0].ID != mine.to.Endpoint {
+		t.Errorf("%d messages wait, %d are heard, the endpoints are %v", len(waiting), len(heard), endpoints)
+	}
+	for seq := range int64(10) {
+		must(t, s.Delivered(ctx, theirs.to, seq))
+		must(t, s.Undelivered(ctx, theirs.to, seq, time.Time{}))
+	}
+	for name, p := range map[string]busy.Proposal{
+		"to move the other's booking":   {Booking: theirs.booking, Was: theirs.booking.Version, Seen: mine.office().versions(mine.resource.ID)},
+		"to cancel the other's booking": {Booking: theirs.booking, Was: theirs.booking.Version},
+		"on the other's agenda": {
+			Booking: mine.office().booking(at(20), theirs.resource.ID), Seen: theirs.office().versions(theirs.resource.ID),
+		},
+	} {
+		if err := s.Propose(ctx, me, p); !errors.Is(err, busy.ErrChanged) {
+			t.Errorf("a proposal %s: %v, want changed", name, err)
+		}
+	}
+	bookings, err := s.Bookings(ctx, me, busy.BookingFilter{Resource: theirs.resource.ID})
+	must(t, err)
+	services, err := s.Services(ctx, me)
+	must(t, err)
+	conflicts, err := s.Conflicts(ctx, me, false, busy.ConflictID{}, 0)
+	must(t, err)
+	_, answer, err := s.Reserve(ctx, me, once("another key", "request"), now)
+	must(t, err)
+	if len(bookings) > 0 || len(services) != 1 || services[0].ID != mine.service.ID || len(conflicts) != 1 ||
+		conflicts[0].Booking != mine.booking.ID || answer != nil {
+		t.Errorf("bookings %v, services %v, conflicts %v, answer %v", bookings, services, conflicts, answer)
+	}
+	expect(t, s.EndRound(ctx, theirs.to, busy.RoundEnd{Disabled: "gone"}, now), busy.ErrFenced)
 	for name, attempt := range map[string]func() error{
 		"RenewGrant": func() error {
 			_, err := s.RenewGrant(ctx, me, theirs.calendar.Connection, func(context.Context, busy.Secret) (busy.Secret, error) {
@@ -281,7 +372,7 @@ func TestHashesTellNothingAcrossTenants(t *testing.T) {
 	newWorld(t, env, "theirs")
 	hashes := query(t, env.Owner(t), `
 		select encode(key, 'hex') from events union all select encode(content, 'hex') from events
-		union all select encode(remote_hash, 'hex') from calendars`)
+		union all select encode(remote_hash, 'hex') from calendars union all select encode(key, 'hex') from requests`)
 	met := make(map[string]bool)
 	for _, h := range hashes {
 		if met[h] {
@@ -289,7 +380,7 @@ func TestHashesTellNothingAcrossTenants(t *testing.T) {
 		}
 		met[h] = true
 	}
-	if len(met) != 10 {
+	if len(met) != 16 {
 		t.Fatalf("%d hashes", len(met))
 	}
 }
