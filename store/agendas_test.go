@@ -25,12 +25,12 @@ func TestAgendasInTheOrderAsked(t *testing.T) {
 		calendars[i].Name = "" // not read
 	}
 	want := []busy.Agenda{
-		{Resource: idle},
+		{Resource: idle, Version: 1},
 		{
-			Resource: r.resource, Calendars: calendars,
+			Resource: r.resource, Calendars: calendars, Version: 3,
 			Blocks: []busy.Block{{Start: at(10), End: at(11), State: busy.Busy}, {Start: at(14), End: at(15), State: busy.Busy}},
 		},
-		{Resource: idle},
+		{Resource: idle, Version: 1},
 	}
 	byID := cmpopts.SortSlices(func(a, b busy.Calendar) bool { return a.ID.String() < b.ID.String() })
 	if diff := cmp.Diff(want, got, byID); diff != "" {
