@@ -67,6 +67,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.config.HasRole(configs.RoleSweep) {
 		parts.start("sweep", d.sweep)
 		parts.start("dispatch", d.dispatch)
+		parts.start("chores", d.chores)
 		parts.start("farewells", func(ctx context.Context) error {
 			d.connect.Run(ctx)
 			return nil
