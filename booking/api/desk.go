@@ -136,7 +136,7 @@ func (a *api) releaseHold(r *request) (any, error) {
 	})
 }
 
-// ownHold is the hold, if the token is its.
+// ownHold is the hold, if it is one still and the token is its.
 func (a *api) ownHold(r *request, id busy.BookingID, token string) (busy.Booking, error) {
 	b, err := a.Store.Booking(r.ctx, r.tenant, id)
 	if err != nil {
@@ -144,10 +144,12 @@ func (a *api) ownHold(r *request, id busy.BookingID, token string) (busy.Booking
 	}
 	digest := sha256.Sum256([]byte(token))
 	switch {
+	case !b.Live(r.now):
+		return b, booking.ErrOver
+	case b.State != busy.BookingHeld:
+		return b, &booking.Refusal{Cause: booking.CauseState}
 	case subtle.ConstantTimeCompare(digest[:], b.Owner) != 1:
 		return b, booking.ErrToken
-	case b.State != busy.BookingHeld || !b.Live(r.now):
-		return b, booking.ErrOver
 	}
 	return b, nil
 }
@@ -258,14 +260,14 @@ func bookingRoutes() []route {
 			method: http.MethodPost, path: "/v1/holds/{id}/renew", id: "renewHold", scope: busy.ScopeBook,
 			summary: "Keep a hold for longer",
 			params:  []param{idParam, tokenParam},
-			body:    renewBody{}, once: true, etag: true, status: http.StatusOK, answer: bookingItem{}, problems: []problem{notFound, wrongToken, bookingOver},
+			body:    renewBody{}, once: true, etag: true, status: http.StatusOK, answer: bookingItem{}, problems: append(refused, wrongToken, bookingOver),
 			serve: (*api).renewHold,
 		},
 		{
 			method: http.MethodDelete, path: "/v1/holds/{id}", id: "releaseHold", scope: busy.ScopeBook,
 			summary: "Give a hold's time back",
 			params:  []param{idParam, tokenParam},
-			once:    true, etag: true, status: http.StatusOK, answer: bookingItem{}, problems: []problem{notFound, wrongToken, bookingOver, wrongVersion},
+			once:    true, etag: true, status: http.StatusOK, answer: bookingItem{}, problems: []problem{notFound, notOffered, wrongToken, bookingOver, wrongVersion},
 			serve: (*api).releaseHold,
 		},
 		{

@@ -296,7 +296,7 @@ func availabilityRoutes() []route {
 			"and limits. What is offered is what a booking is accepted for, until something changes. Reasons (`explain`) have " +
 			"no subjects.",
 		params: []param{mine}, body: availabilityBody{},
-		status: http.StatusOK, answer: offersAnswer{}, problems: []problem{notFound, notFresh, tooManySlots, wrongToken, bookingOver},
+		status: http.StatusOK, answer: offersAnswer{}, problems: []problem{notFound, notFresh, notOffered, tooManySlots, wrongToken, bookingOver},
 		serve: (*api).askAvailability,
 	}}
 }

@@ -41,7 +41,7 @@ func onceRoute() []problem { return []problem{keyMissing, keyInFlight, keyReused
 // headers that matter, and body.
 func onceOf(rt route, r *http.Request, body []byte) (busy.Once, error) {
 	keys := r.Header.Values(keyParam.name)
-	if len(keys) == 0 {
+	if len(keys) == 0 || keys[0] == "" {
 		return busy.Once{}, keyMissing
 	}
 	key, _ := strings.CutPrefix(keys[0], `"`)
@@ -54,7 +54,7 @@ func onceOf(rt route, r *http.Request, body []byte) (busy.Once, error) {
 	_, _ = fmt.Fprintf(digest, "%s %s\n", r.Method, r.URL.Path)
 	for _, p := range rt.params {
 		if p.in == "header" {
-			_, _ = fmt.Fprintf(digest, "%q\n", r.Header.Values(p.name))
+			_, _ = fmt.Fprintf(digest, "%q\n", r.Header.Get(p.name))
 		}
 	}
 	_, _ = digest.Write(body)

@@ -41,7 +41,7 @@ var (
 	bookingOver    = problem{"booking_over", 409, "The booking is over", "It was cancelled, or the hold has expired: make a new one."}
 	slowRequest    = problem{"request_timeout", 408, "The request took too long to arrive", "Send the body at once."}
 	notFresh       = problem{"not_fresh", 409, "Calendars are not fresh", "See resources for those that are not fresh, and why. Without stale=reject they would be treated as busy."}
-	notOffered     = problem{"not_offered", 409, "The meeting cannot be had", "See reason for why, and alternatives for the nearest starts that can be had."}
+	notOffered     = problem{"not_offered", 409, "The meeting cannot be had", "See reason for why, and alternatives, if there are any, for the nearest starts that can be had."}
 	awaitingAdmin  = problem{"awaiting_admin", 409, "The owner's organisation must consent first", "Ask its administrator to allow busyd to read calendars, and connect again."}
 	tooLarge       = problem{"body_too_large", 413, "The body is too large", "A body may have 65,536 bytes."}
 	wrongMedia     = problem{"unsupported_media_type", 415, "The body must be JSON", "Send Content-Type: application/json."}

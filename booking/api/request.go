@@ -127,7 +127,7 @@ func decode(body []byte, into any) error {
 	}
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
-		return violations{{wrong.Field, "must be a " + jsonType(wrong.Type.Kind().String())}}
+		return violations{{strings.ReplaceAll(wrong.Field, "Rules.", ""), "must be a " + jsonType(wrong.Type.Kind().String())}}
 	}
 	// There is no type for this error; encoding/json promises no text either, so
 	// that only a field's name is taken from it.
