@@ -27,14 +27,19 @@ func TestCanary(t *testing.T) {
 	j := newJourney(t)
 	j.connectWrongly()
 	j.connect()
+	j.raiseClouds()
 	j.serve("text")
+	j.consent()
 	j.read()
+	j.heardAll()
 	j.kept("after the first reading")
 	j.edit()
+	j.cloudsSuffer()
 	j.suffer()
 	j.restart("json")
 	j.reconnect()
 	j.ask()
+	j.consentOf("other", busy.Google, "google") // the same account
 	j.kept("before the end")
 	j.disconnect()
 	j.kept("after the end")
@@ -49,7 +54,8 @@ var shownNames = []string{
 	"busyd connection show", "busyd connection show --json",
 	"busyd calendar list", "busyd calendar list --json", "busyd calendar select", "busyd calendar select --json",
 	"busyd resync", "busyd resync --json", "busyd status", "busyd status --json",
-	"GET /v1/calendars", "PATCH /v1/calendars/{id}", "POST /v1/connections", "GET /week",
+	"busyd connection add exchange",
+	"GET /v1/calendars", "PATCH /v1/calendars/{id}", "POST /v1/connections", "GET /week", "GET /oauth/callback",
 }
 
 // journey is the account's way through busyd, and what is kept of it on the way.
@@ -59,11 +65,13 @@ type journey struct {
 	dir      string // PostgreSQL's
 	postgres *embedded.Postgres
 	server   *stuffedServer
+	clouds   *clouds
 	address  string
 	process  *process
 	lines    sync.WaitGroup // that read the processes' output
 
 	token string
+	looks int
 	root  *cobra.Command
 	ran   map[string]bool // commands, by path, with and without --json
 }
@@ -215,9 +223,9 @@ func (j *journey) look() {
 		j.trail.add("busyd "+command, []byte(out+errs))
 		j.ran["busyd "+command] = true
 	}
-	for _, c := range object[[]connectionView](j.machine, "connection", "list", "--tenant", "acme") {
-		j.both(exitOK, "", "connection", "show", c.ID.String(), "--tenant", "acme")
-	}
+	connections := object[[]connectionView](j.machine, "connection", "list", "--tenant", "acme")
+	j.both(exitOK, "", "connection", "show", connections[j.looks%len(connections)].ID.String(), "--tenant", "acme") // each in its turn
+	j.looks++
 	j.both(exitOK, "", "connection", "list", "--tenant", "acme")
 	j.both(exitOK, "", "calendar", "list", "--tenant", "acme")
 	j.call("GET", "/v1/calendars", "/v1/calendars", "")
@@ -283,6 +291,8 @@ func (j *journey) disconnect() {
 	j.both(exitOK, "", "connection", "list", "--tenant", "acme")
 	j.both(exitOK, "", "tenant", "downgrade", "acme", "--yes")
 	j.both(exitOK, "", "tenant", "upgrade", "acme")
+	// The other tenant's connection of the same Google account goes on.
+	j.cli(exitOK, "", "resync", "--tenant", "other", "--wait", "--timeout", "1m")
 	j.cli(exitOK, "", "tenant", "delete", "acme", "--yes")
 	j.cli(exitOK, "", "tenant", "delete", "other", "--yes", "--json")
 }

@@ -77,6 +77,12 @@ func TestNeedles(t *testing.T) {
 			}
 		}
 	}
+	mark := newMark("mark", "CANARY")
+	for text, found := range map[string]bool{"a CANARY": true, hex.EncodeToString([]byte("a CANARY")): true, "a canary": false} {
+		if (mark.find([]byte(text), bytes.ToLower([]byte(text))) >= 0) != found {
+			t.Errorf("the mark is found in %s: %t", text, !found)
+		}
+	}
 	innocent := []byte("a subject, base64: " + base64.StdEncoding.EncodeToString([]byte("zqsubj and ject")))
 	if at := n.find(innocent, bytes.ToLower(innocent)); at >= 0 {
 		t.Errorf("found at %d of %s", at, innocent)
