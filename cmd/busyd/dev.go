@@ -18,7 +18,7 @@ every role. It connects the sample calendars over CalDAV, reads them, and prints
 what to try next. Ctrl-C stops everything; the next start finds the data again.
 
 With --provider all it also connects one person each at stand-ins for Google,
-Outlook and Exchange, which speak what the real ones speak.
+Outlook and Exchange, which speak what the real ones speak, and a published file.
 
 With --caldav-url or --username it connects a calendar account of yours instead,
 in a tenant of its own. For iCloud the username is the Apple Account's e-mail
@@ -68,7 +68,7 @@ func newDevCommand(a *app) *cobra.Command {
 	c.Flags().StringVar(&home, "data", "", "`directory` that keeps everything (default ~/.local/share/busyd, for root /var/lib/busyd-dev)")
 	c.Flags().StringVar(&listen, "listen", "", "`address` of the API and the page (default 127.0.0.1:8080, or a free port if that is taken)")
 	c.Flags().StringVar(&zone, "timezone", "", "IANA `zone` of your calendars' owner (default this machine's)")
-	c.Flags().StringVar(&shown, "provider", "caldav", "the `kind` of calendars to show: caldav, or all, with stand-ins for Google, Outlook and Exchange")
+	c.Flags().StringVar(&shown, "provider", "caldav", "the `kind` of calendars to show: caldav, or all, with stand-ins for Google, Outlook, Exchange and a published file")
 	c.Flags().StringVar(&flags.url, "caldav-url", "", "`address` of your CalDAV server, to connect your own account")
 	c.Flags().StringVar(&flags.username, "username", "", "`name` that you sign in to it with")
 	c.Flags().StringVar(&flags.passwordFile, "password-file", "", "`file` with the password, - for the standard input (default: ask)")

@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/providers"
 	"github.com/busyd/busyd/providers/providertest"
 	"github.com/busyd/busyd/providers/providertest/ewsfake"
+	"github.com/busyd/busyd/providers/providertest/feedfake"
 	"github.com/busyd/busyd/providers/providertest/googlefake"
 	"github.com/busyd/busyd/providers/providertest/graphfake"
 	"github.com/busyd/busyd/sync/connect"
@@ -26,7 +28,7 @@ type fakes struct {
 	google  *googlefake.Server
 	graph   *graphfake.Server
 	ews     *ewsfake.Server
-	address map[busy.Kind]string // http://host:port
+	address map[busy.Kind]string // http://host:port; of the feed, the file's
 }
 
 // startFakes serves the stand-ins. callback is where their consent pages send
@@ -46,19 +48,31 @@ func (g *ground) startFakes(ctx context.Context, callback string, now func() tim
 		if err != nil {
 			return err
 		}
-		server.ReadHeaderTimeout = 5 * time.Second
-		go func() { _ = server.Serve(listener) }()
-		g.onClose(func() { _ = server.Close() })
+		g.serveFake(listener, server)
 		f.address[kind] = "http://" + listener.Addr().String()
 	}
+	listener, err := g.keptListener(ctx, string(busy.Feed)+".address")
+	if err != nil {
+		return err
+	}
+	feed := feedfake.New(feedfake.Options{Host: listener.Addr().String(), Path: "/room.ics", Name: "Room 2", Zone: "Europe/Berlin"})
+	g.serveFake(listener, &http.Server{Handler: feed})
+	f.address[busy.Feed] = strings.Replace(feed.URL(), "webcal", "http", 1)
 	for i, e := range demoEntries(now()) {
 		name := fmt.Sprintf("demo%d", i)
+		feed.Put(name, e.ICS(name, "room@example.com"))
 		f.google.Put(f.google.Primary(), name, e)
 		f.graph.Put(graphfake.Primary, name, e)
 		f.ews.Put(ewsfake.Calendar, name, e)
 	}
 	g.fakes = f
 	return nil
+}
+
+func (g *ground) serveFake(listener net.Listener, server *http.Server) {
+	server.ReadHeaderTimeout = 5 * time.Second
+	go func() { _ = server.Serve(listener) }()
+	g.onClose(func() { _ = server.Close() })
 }
 
 // keptListener listens where it did at the last start: connections lead there.
@@ -138,17 +152,19 @@ func (s *session) seedFakes(f *fakes) error {
 	for _, person := range []struct {
 		name string
 		kind busy.Kind
-	}{{"Gil (Google)", busy.Google}, {"Mia (Outlook)", busy.Graph}, {"Ana (Exchange)", busy.Exchange}} {
+	}{{"Gil (Google)", busy.Google}, {"Mia (Outlook)", busy.Graph}, {"Ana (Exchange)", busy.Exchange}, {"Room 2 (feed)", busy.Feed}} {
 		r, err := s.seedResource(busy.Resource{Name: person.name, Zone: "Europe/Berlin"}, "mon-fri 09:00-17:00")
 		if err != nil {
 			return err
 		}
-		if person.kind == busy.Exchange {
-			login := providers.Login{
+		switch person.kind {
+		case busy.Exchange:
+			err = s.seedConnection(busy.Exchange, r.ID, providers.Login{
 				URL: f.address[busy.Exchange] + "/EWS/Exchange.asmx", Username: ewsfake.Username, Password: busy.Secret(ewsfake.Password),
-			}
-			err = s.seedConnection(busy.Exchange, r.ID, login, false)
-		} else {
+			}, false)
+		case busy.Feed:
+			err = s.seedConnection(busy.Feed, r.ID, providers.Login{URL: f.address[busy.Feed]}, false)
+		default:
 			err = s.seedConsent(f, person.kind, r.ID)
 		}
 		if err != nil {

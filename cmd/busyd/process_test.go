@@ -134,7 +134,7 @@ func TestDevShowsEveryProvider(t *testing.T) {
 		p := startProcess(t, nil, args...)
 		p.await("Ctrl-C")
 		connections := object[[]connectionView](m, "connection", "list", "--tenant", demoTenant)
-		if len(connections) != 5 {
+		if len(connections) != 6 {
 			t.Errorf("%d connections", len(connections))
 		}
 		for _, c := range object[[]calendarView](m, "calendar", "list", "--tenant", demoTenant) {
