@@ -67,6 +67,16 @@ func (q Question) granted() Question {
 	return q
 }
 
+// Standings tells how the agendas of the service's resources stand, in the order of
+// its Resources, as an [Offering] does.
+func Standings(agendas []busy.Agenda, q Question) ([]Standing, error) {
+	agendas, _, err := q.inOrder(agendas)
+	if err != nil {
+		return nil, err
+	}
+	return q.judge(agendas)
+}
+
 // judge tells how every agenda stands. Under [busy.Reject] all must be fresh.
 func (q Question) judge(agendas []busy.Agenda) ([]Standing, error) {
 	standings := make([]Standing, len(agendas))

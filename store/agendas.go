@@ -35,6 +35,24 @@ func (s *Store) Agendas(ctx context.Context, tenant busy.TenantID, resources []b
 	return agendas, nil
 }
 
+// Standings returns the agendas without blocks, claims and overrides: what tells
+// whether anything has changed, and how fresh the calendars are. It is read as of
+// one moment, in one round trip. ErrNotFound as for Agendas.
+func (s *Store) Standings(ctx context.Context, tenant busy.TenantID, resources []busy.ResourceID) ([]busy.Agenda, error) {
+	if len(resources) == 0 {
+		return nil, nil
+	}
+	agendas := make([]busy.Agenda, len(resources))
+	batch := &pgx.Batch{} // one statement sees one moment
+	batch.Queue(setTenant, tenant.String())
+	batch.Queue(agendaResources, arg(tenant), argIDs(resources)).
+		Query(func(rows pgx.Rows) error { return readResources(rows, agendas) })
+	if err := s.app.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, failed("read the standings", err)
+	}
+	return agendas, nil
+}
+
 // queueAgendas reads the agendas, which are complete when the batch is.
 func queueAgendas(batch *pgx.Batch, tenant busy.TenantID, ids [][16]byte, span busy.Span) []busy.Agenda {
 	agendas := make([]busy.Agenda, len(ids))

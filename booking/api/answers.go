@@ -115,10 +115,5 @@ func (a *api) getAvailability(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	left := MaxOffers
-	found, err := a.offer(r, q, false, &left)
-	if err != nil {
-		return nil, err
-	}
-	return availabilityAnswer{Slots: found.Slots, Resources: found.Resources, Freshness: fresh}, nil
+	return a.simply(r, q, r.query, fresh)
 }

@@ -24,6 +24,9 @@ type Store interface {
 	// Agendas returns the resources' selected calendars, which need no names, and
 	// their blocks that overlap the span, in any order.
 	Agendas(ctx context.Context, tenant busy.TenantID, resources []busy.ResourceID, span busy.Span) ([]busy.Agenda, error)
+	// Standings returns the same without blocks, claims and overrides, in the order
+	// of the resources.
+	Standings(ctx context.Context, tenant busy.TenantID, resources []busy.ResourceID) ([]busy.Agenda, error)
 	Resources(ctx context.Context, tenant busy.TenantID) ([]busy.Resource, error)
 	Connections(ctx context.Context, tenant busy.TenantID) ([]busy.Connection, error)
 	Calendars(ctx context.Context, tenant busy.TenantID) ([]busy.Calendar, error)
@@ -95,6 +98,9 @@ type api struct {
 	openapi []byte
 	site    *site
 	bells   *bells
+
+	admissions admissions
+	answers    answers
 }
 
 // New returns the handler of everything that busyd answers over HTTP.

@@ -184,6 +184,15 @@ func (h *house) Agendas(ctx context.Context, id busy.TenantID, ids []busy.Resour
 	return agendas, ctx.Err()
 }
 
+// Standings are never those that somebody has seen: nothing is remembered here.
+func (h *house) Standings(ctx context.Context, id busy.TenantID, ids []busy.ResourceID) ([]busy.Agenda, error) {
+	agendas, err := h.Agendas(ctx, id, ids, busy.Span{})
+	for i := range agendas {
+		agendas[i].Version = -1
+	}
+	return agendas, err
+}
+
 func (ten *tenant) agenda(h *house, r busy.Resource, span busy.Span) busy.Agenda {
 	a := busy.Agenda{Resource: r, Claims: ten.claims(h, r.ID), Version: ten.version}
 	for _, c := range ten.calendars {

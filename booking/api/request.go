@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ type request struct {
 	tenant busy.TenantID
 	now    time.Time
 	params *params
+	query  string    // as it was sent
 	body   []byte    // nil: the route takes none
 	once   busy.Once // where the route takes a key
 }
@@ -37,7 +39,7 @@ func (a *api) endpoint(rt route) http.Handler {
 			return
 		}
 		token, _ := bearer(r)
-		in := &request{ctx: r.Context(), id: requestID(r), token: token, tenant: tenant, now: a.Now(), params: readParams(rt.params, r)}
+		in := &request{ctx: r.Context(), id: requestID(r), token: token, tenant: tenant, now: a.Now(), params: readParams(rt.params, r), query: r.URL.RawQuery}
 		if rt.body != nil {
 			if in.body, err = readBody(w, r); err != nil {
 				a.fail(w, r, err)
@@ -68,7 +70,7 @@ func (a *api) authorize(w http.ResponseWriter, r *http.Request, scope busy.Scope
 		w.Header().Set("WWW-Authenticate", `Bearer realm="busyd"`)
 		return busy.TenantID{}, unauthorized
 	}
-	tenant, key, err := a.Store.Authenticate(r.Context(), token, a.Now())
+	tenant, key, err := a.authenticate(r.Context(), token)
 	if errors.Is(err, busy.ErrNotFound) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="busyd", error="invalid_token"`)
 		return busy.TenantID{}, unauthorized
@@ -83,6 +85,19 @@ func (a *api) authorize(w http.ResponseWriter, r *http.Request, scope busy.Scope
 		return busy.TenantID{}, p
 	}
 	return tenant, nil
+}
+
+// authenticate returns busy.ErrNotFound for a token that is not good.
+func (a *api) authenticate(ctx context.Context, token string) (busy.TenantID, busy.APIKey, error) {
+	now := a.Now()
+	if known, is := a.admissions.find(token, now); is {
+		return known.tenant, known.key, nil
+	}
+	tenant, key, err := a.Store.Authenticate(ctx, token, now)
+	if err == nil {
+		a.admissions.remember(token, tenant, key, now)
+	}
+	return tenant, key, err
 }
 
 func bearer(r *http.Request) (string, bool) {
@@ -153,10 +168,26 @@ func short(s string) string {
 }
 
 // write sends an answer. An error means that nothing was sent.
+func sendParts(w http.ResponseWriter, status int, of parts) {
+	length := 0
+	for _, part := range of {
+		length += len(part)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(length))
+	w.WriteHeader(status)
+	for _, part := range of {
+		_, _ = w.Write(part)
+	}
+}
+
 func write(w http.ResponseWriter, status int, out any) error {
 	switch given := out.(type) {
 	case busy.Answer:
 		send(w, given)
+		return nil
+	case parts:
+		sendParts(w, status, given)
 		return nil
 	case stream:
 		given(w)
