@@ -1,6 +1,7 @@
 # make run    busyd with nothing configured: try it
 # make test   everything, with the race detector, on throwaway servers; then make
-#             simulate, many seeds of the simulation without it
+#             simulate, many seeds of the simulation without it, and a small storm
+# make storm  millions of attempts to book, while daemons and the database are killed
 # make lint   gofumpt and golangci-lint, pinned
 # make bench  the figures; make fuzz  the parsers; make vuln  known holes
 #
@@ -15,12 +16,13 @@ PKG      ?= ./...
 RUN      ?= .
 FUZZTIME ?= 30s
 SEEDS    ?= 10000
+ATTEMPTS ?= 10000000
 BIN      := $(CURDIR)/.cache/bin
 
 # What .ci/install had to put into the cache is found there.
 export PATH := $(PATH):$(CURDIR)/.cache/python/bin
 
-.PHONY: run build test simulate lint bench fuzz vuln clean
+.PHONY: run build test simulate storm lint bench fuzz vuln clean
 
 run: build
 	@.ci/install postgresql
@@ -34,6 +36,7 @@ test:
 	go test -race -timeout 20m -run '$(RUN)' $(PKG)
 ifeq ($(RUN) $(PKG),. ./...)
 	@$(MAKE) --no-print-directory simulate
+	@$(MAKE) --no-print-directory storm ATTEMPTS=200000
 endif
 
 # The race detector, under which a few seeds have run, would make it take four
@@ -41,6 +44,10 @@ endif
 simulate:
 	@.ci/install postgresql
 	GOGC=400 go test -timeout 20m -parallel 4 -run '^TestSimulation$$' ./sync/pull -sim.seeds $(SEEDS)
+
+storm:
+	@.ci/install postgresql
+	go test -timeout 6h -run '^TestStorm$$' -v ./booking -storm.attempts $(ATTEMPTS)
 
 bench:
 	@.ci/install postgresql redis radicale xandikos

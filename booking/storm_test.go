@@ -60,7 +60,7 @@ func TestStorm(t *testing.T) {
 			restarts++
 		case <-time.After(100 * time.Millisecond):
 		}
-		if s.failed() || time.Since(begun) > 3*time.Hour {
+		if s.failed() || time.Since(begun) > 5*time.Hour {
 			break
 		}
 	}
