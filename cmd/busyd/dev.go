@@ -113,6 +113,6 @@ func (a *app) welcome(ctx context.Context, cmd *cobra.Command, d *daemon, g *gro
 		say(cmd.ErrOrStderr(), "The calendars are not read yet: %v", err)
 	}
 	if ctx.Err() == nil {
-		_, _ = fmt.Fprint(cmd.OutOrStdout(), welcomeText(seeded, g, address, a.now()))
+		_, _ = fmt.Fprint(cmd.OutOrStdout(), welcomeText(seeded, g, address, s.bookable(seeded.services), a.now()))
 	}
 }

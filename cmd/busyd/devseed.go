@@ -22,6 +22,7 @@ type seeded struct {
 	token     string
 	resources []busy.Resource
 	calendars []busy.Calendar // selected; as they were before this start reads them
+	services  []busy.Service
 }
 
 // The tenants of `busyd dev`.
@@ -42,6 +43,7 @@ func (a *app) seed(ctx context.Context, cmd *cobra.Command, g *ground, o devOpti
 	if err := s.seedTenant(demoTenant); err != nil {
 		return seeded{}, err
 	}
+	var people []busy.Resource
 	for _, p := range samplePeople() {
 		login := providers.Login{URL: "http://" + g.samples + "/", Username: p.user, Password: busy.Secret(g.password)}
 		r, err := s.seedResource(busy.Resource{Name: p.name, Zone: p.zone}, p.hours)
@@ -51,6 +53,10 @@ func (a *app) seed(ctx context.Context, cmd *cobra.Command, g *ground, o devOpti
 		if err := s.seedConnection(busy.CalDAV, r.ID, login, false); err != nil {
 			return seeded{}, err
 		}
+		people = append(people, r)
+	}
+	if err := s.seedServices(sampleServices(people)); err != nil {
+		return seeded{}, err
 	}
 	if g.fakes != nil {
 		if err := s.seedFakes(g.fakes); err != nil {
@@ -126,6 +132,9 @@ func (s *session) seedOwn(login providers.Login, zone string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.seedServices(ownServices(r)); err != nil {
+		return err
+	}
 	return s.seedConnection(busy.CalDAV, r.ID, login, true)
 }
 
@@ -167,6 +176,9 @@ func (s *session) seeded(home devHome) (seeded, error) {
 	if result.resources, err = s.store.Resources(s, s.tenant.ID); err != nil {
 		return result, err
 	}
+	if result.services, err = s.store.Services(s, s.tenant.ID); err != nil {
+		return result, err
+	}
 	return result, s.wanted(&result)
 }
 
@@ -188,7 +200,7 @@ func (s *session) wanted(result *seeded) error {
 	return err
 }
 
-func welcomeText(s seeded, g *ground, address string, now time.Time) string {
+func welcomeText(s seeded, g *ground, address, booking string, now time.Time) string {
 	base := "http://" + address
 	from := now.UTC().Truncate(time.Hour)
 	span := url.Values{"from": {from.Format(time.RFC3339)}, "to": {from.AddDate(0, 0, 7).Format(time.RFC3339)}}
@@ -198,6 +210,9 @@ func welcomeText(s seeded, g *ground, address string, now time.Time) string {
 	}
 	curl := `curl -s -H "Authorization: Bearer ` + s.token + `" `
 	busyd := os.Args[0] + " --config " + g.home.configFile()
+	if booking != "" {
+		booking = fmt.Sprintf("\nBook the next free time; again, and the answer is which times are left:\n\n  %s%s '%s/v1/bookings'\n", curl, booking, base)
+	}
 	return fmt.Sprintf(`
 busyd runs. The week as a page:
 
@@ -207,14 +222,15 @@ The same over HTTP (OpenAPI: %[1]s/v1/openapi.json):
 
   %[2]s'%[1]s/v1/busy?%[3]s'
   %[2]s'%[1]s/v1/availability?duration=30m&%[3]s'
-
+%[7]s
 From the command line, in another terminal:
 
   %[4]s status
   %[4]s resync --tenant %[5]s --wait
   %[4]s calendar list --tenant %[5]s
+  %[4]s booking list --tenant %[5]s
   %[4]s doctor
 
 Ctrl-C stops everything; the data stays in %[6]s.
-`, base, curl, ask, busyd, s.tenant.Name, g.home)
+`, base, curl, ask, busyd, s.tenant.Name, g.home, booking)
 }

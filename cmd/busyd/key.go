@@ -38,8 +38,9 @@ func newKeyCreateCommand(a *app) *cobra.Command {
 		Short: "Create an API key and print its token, once",
 		Long: `Create an API key and print its token, the only time that it can be seen.
 
-Scopes: read asks for busy time and availability, sync asks for a resync, admin
-changes calendars and connections and includes the others.`,
+Scopes: read asks for busy time and availability, sync asks for a resync, book
+holds, books, reschedules and cancels and includes read, admin changes calendars,
+services and connections and includes the others.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			wanted, err := parseScopes(scopes)
@@ -68,7 +69,7 @@ changes calendars and connections and includes the others.`,
 	}
 	tenantFlag(c, &tenant)
 	c.Flags().StringVar(&name, "name", "key", "`name` that people call it by")
-	c.Flags().StringSliceVar(&scopes, "scope", nil, "read, sync or admin; several with commas")
+	c.Flags().StringSliceVar(&scopes, "scope", nil, "read, sync, book or admin; several with commas")
 	c.Flags().StringVar(&expires, "expires", "", "`duration` for which it is good, such as 90d (default for ever)")
 	required(c, "scope")
 	return c
@@ -79,12 +80,12 @@ func parseScopes(words []string) ([]busy.Scope, error) {
 	for _, word := range words {
 		s := busy.Scope(strings.TrimSpace(word))
 		if !slices.Contains(busy.Scopes(), s) {
-			return nil, busy.Invalid("--scope", "must be of read, sync, admin")
+			return nil, busy.Invalid("--scope", "must be of read, sync, book, admin")
 		}
 		scopes = append(scopes, s)
 	}
 	if len(scopes) == 0 {
-		return nil, busy.Invalid("--scope", "must be of read, sync, admin")
+		return nil, busy.Invalid("--scope", "must be of read, sync, book, admin")
 	}
 	return scopes, nil
 }

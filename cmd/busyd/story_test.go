@@ -159,7 +159,7 @@ func TestExitCodes(t *testing.T) {
 		"unknown key":        {exitAttention, "", []string{"key", "revoke", id, "--tenant", "acme"}},
 		"wrong zone":         {exitUsage, "zone", []string{"resource", "create", "R", "--tenant", "acme", "--timezone", "Mars/Olympus"}},
 		"wrong hours":        {exitUsage, "hours must", []string{"resource", "create", "R", "--tenant", "acme", "--timezone", "UTC", "--hours", "9-5"}},
-		"wrong scope":        {exitUsage, "read, sync, admin", []string{"key", "create", "--tenant", "acme", "--scope", "root"}},
+		"wrong scope":        {exitUsage, "read, sync, book, admin", []string{"key", "create", "--tenant", "acme", "--scope", "root"}},
 		"tenant exists":      {exitFailure, "already", []string{"tenant", "create", "acme"}},
 		"two scopes":         {exitUsage, "connection", []string{"resync", "--tenant", "acme", "--connection", id, "--calendar", id}},
 		"no confirmation":    {exitUsage, "nothing was done", []string{"tenant", "delete", "acme"}},
