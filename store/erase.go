@@ -60,6 +60,12 @@ func (s *Store) DeleteTenant(ctx context.Context, id busy.TenantID) (Erasure, er
 	return e, err
 }
 
+// CountRows counts the rows of a tenant in every table.
+func (s *Store) CountRows(ctx context.Context, tenant busy.TenantID) (map[string]int64, error) {
+	counts := make(map[string]int64)
+	return counts, s.In(ctx, tenant, func(tx *Tx) error { return tx.countRows(ctx, counts) })
+}
+
 func (tx *Tx) exists(ctx context.Context) error {
 	tag, err := tx.Exec(ctx, `select from tenants where id = $1`, arg(tx.Tenant))
 	if err == nil && tag.RowsAffected() == 0 {

@@ -129,7 +129,7 @@ func readCalendar(stdin io.Reader, file string, o ical.Options) (ical.Calendar, 
 	if file != "-" {
 		opened, err := os.Open(file)
 		if err != nil {
-			return ical.Calendar{}, err
+			return ical.Calendar{}, usage(err)
 		}
 		defer func() { _ = opened.Close() }()
 		in = opened
@@ -232,9 +232,15 @@ func (x *expansion) printTables(w io.Writer) {
 		blocks[i] = []string{start, end, b.State.String(), strconv.Itoa(b.Event + 1), b.subject}
 		count[b.Event]++
 	}
-	table(w, "start,end,state,event,subject", blocks)
-	say(w, "%d blocks, times in %s%s\n", len(x.blocks), x.zone, x.hint())
-
+	if len(blocks) == 0 {
+		say(w, "Nothing in this file blocks time in this span%s.\n", x.hint())
+	} else {
+		table(w, "start,end,state,event,subject", blocks)
+		say(w, "%s, times in %s%s\n", plural(len(blocks), "block"), x.zone, x.hint())
+	}
+	if len(x.events) == 0 {
+		return
+	}
 	events := make([][]string, len(x.events))
 	for i, e := range x.events {
 		events[i] = []string{strconv.Itoa(i + 1), firstMoment(e), strconv.Itoa(count[i]), whyBlocks(e, count[i]), e.Subject}

@@ -135,6 +135,10 @@ func TestExpandNothing(t *testing.T) {
 	if err != nil || strings.TrimSpace(out) != "[]" {
 		t.Errorf("printed %q, %v; want []", out, err)
 	}
+	out, _, err = expand("BEGIN:VCALENDAR\nEND:VCALENDAR\n", "-", "--from", "2026-01-01", "--to", "2026-02-01")
+	if err != nil || !strings.HasPrefix(out, "Nothing in this file blocks time") {
+		t.Errorf("a person is told %q, %v", out, err)
+	}
 }
 
 // What cannot be understood is a warning; the rest is printed.

@@ -38,8 +38,12 @@ func newResourceCreateCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			location, err := zoneFlag("--timezone", zone)
+			if err != nil {
+				return err
+			}
 			return a.inTenant(cmd, tenant, func(s *session) error {
-				r, err := s.store.CreateResource(s, s.tenant.ID, busy.Resource{Name: args[0], Zone: zone, Hours: parsed})
+				r, err := s.store.CreateResource(s, s.tenant.ID, busy.Resource{Name: args[0], Zone: location.String(), Hours: parsed})
 				if errors.Is(err, busy.ErrExists) {
 					return errors.New("the tenant has a resource of this name already")
 				}

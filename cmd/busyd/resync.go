@@ -71,12 +71,13 @@ type resyncView struct {
 }
 
 type resyncedView struct {
-	ID      busy.CalendarID `json:"id"`
-	Name    string          `json:"name"`
-	Done    bool            `json:"done"`
-	Failed  bool            `json:"failed"`
-	Outcome busy.Outcome    `json:"outcome,omitempty"`
-	AsOf    time.Time       `json:"as_of,omitzero"`
+	ID       busy.CalendarID `json:"id"`
+	Resource string          `json:"resource"`
+	Name     string          `json:"name"`
+	Done     bool            `json:"done"`
+	Failed   bool            `json:"failed"`
+	Outcome  busy.Outcome    `json:"outcome,omitempty"`
+	AsOf     time.Time       `json:"as_of,omitzero"`
 }
 
 func (s *session) resync(scope api.Scope, wait bool, patience time.Duration) error {
@@ -107,20 +108,24 @@ func (s *session) resync(scope api.Scope, wait bool, patience time.Duration) err
 
 func (s *session) showResync(w *watch, waited bool) error {
 	view, rows := resyncView{Calendars: []resyncedView{}}, [][]string{}
+	names, err := s.resourceNames()
+	if err != nil {
+		return err
+	}
 	for _, p := range w.progress {
 		outcome := p.now.Outcome
 		if !p.done {
 			outcome = ""
 		}
-		view.Calendars = append(view.Calendars, resyncedView{p.now.ID, p.now.Name, p.done, p.failed, outcome, p.now.AsOf})
-		rows = append(rows, []string{p.now.Name, p.word(), ago(p.now.AsOf, s.app.now()), advice(p.now, busy.Connection{ID: p.now.Connection, Kind: p.now.Kind, State: p.now.Connected})})
+		view.Calendars = append(view.Calendars, resyncedView{p.now.ID, names[p.now.Resource], p.now.Name, p.done, p.failed, outcome, p.now.AsOf})
+		rows = append(rows, []string{names[p.now.Resource], p.now.Name, p.word(), ago(p.now.AsOf, s.app.now()), advice(p.now, busy.Connection{ID: p.now.Connection, Kind: p.now.Kind, State: p.now.Connected})})
 	}
 	return s.app.show(s.cmd, view, func(out io.Writer) {
 		if !waited {
 			say(out, "%s to be read now.", plural(len(view.Calendars), "calendar"))
 			return
 		}
-		table(out, "calendar,outcome,as of,what to do", rows)
+		table(out, "resource,calendar,outcome,as of,what to do", rows)
 	})
 }
 

@@ -77,9 +77,13 @@ func newTenantListCommand(a *app) *cobra.Command {
 			views, rows := []tenantView{}, [][]string{}
 			for _, t := range all {
 				views = append(views, viewTenant(t))
-				rows = append(rows, []string{t.ID.String(), t.Name, t.CreatedAt.UTC().Format(time.DateTime)})
+				plan := "with calendars"
+				if !t.DowngradedAt.IsZero() {
+					plan = "downgraded " + t.DowngradedAt.UTC().Format(time.DateTime)
+				}
+				rows = append(rows, []string{t.ID.String(), t.Name, t.CreatedAt.UTC().Format(time.DateTime), plan})
 			}
-			return a.show(cmd, views, func(w io.Writer) { table(w, "id,name,created (UTC)", rows) })
+			return a.show(cmd, views, func(w io.Writer) { table(w, "id,name,created (UTC),plan (UTC)", rows) })
 		},
 	}
 }
@@ -180,6 +184,10 @@ type erasureView struct {
 // erase tells the providers first: once the key is destroyed, no grant can be
 // read to be withdrawn.
 func (s *session) erase() error {
+	before, err := s.store.CountRows(s, s.tenant.ID)
+	if err != nil {
+		return err
+	}
 	untold, err := s.accounts().DisconnectAll(s, s.tenant.ID)
 	if err != nil && !errors.Is(err, busy.ErrNotFound) { // the key is destroyed already: this goes on from there
 		return err
@@ -187,6 +195,9 @@ func (s *session) erase() error {
 	erased, err := s.store.DeleteTenant(s, s.tenant.ID)
 	if err != nil {
 		return err
+	}
+	for table, n := range before { // what disconnecting has deleted, too
+		erased.Deleted[table] = max(erased.Deleted[table], n)
 	}
 	left, rows := int64(0), [][]string{}
 	for _, name := range slices.Sorted(maps.Keys(erased.Left)) {

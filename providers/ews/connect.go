@@ -227,7 +227,7 @@ func explainCode(code string) error {
 	case transport.CodeTLS:
 		return busy.Invalid("url", "names a server whose certificate is not trusted: it must be valid, be issued for this host and be sent with its intermediates; the operator can add the authority of an organisation of its own")
 	case transport.CodeBlocked:
-		return busy.Invalid("url", "leads to an address that is not public; the operator can allow it, and must for plain http")
+		return busy.Invalid("url", "leads to an address that is not public; the operator can list it in the setting network.allow, and must for plain http")
 	case errForeign.Code, errMalformed.Code, codeRedirected, codeNotFound, "soap_fault":
 		return errNotExchange
 	default:

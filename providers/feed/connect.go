@@ -122,7 +122,7 @@ var notAFile = busy.Invalid("url", "does not lead to a calendar file: give the a
 
 func blocked(at *url.URL) error {
 	if at.Scheme == "http" {
-		return busy.Invalid("url", "must begin with https:// or webcal://; plain http needs the operator to allow the server's address")
+		return busy.Invalid("url", "must begin with https:// or webcal://; plain http needs the operator to list the server's address in the setting network.allow")
 	}
 	return busy.Invalid("url", "leads to an address that is not public; the operator can allow it")
 }
