@@ -48,7 +48,7 @@ func (s scenario) checkAgainstGrid(t tester, w *world) {
 	}
 	for _, i := range at {
 		s.compareDecision(t, o, i)
-		s.compareExplanation(t, w, o, i)
+		s.compareExplanation(t, o, i)
 	}
 }
 
@@ -116,17 +116,14 @@ func (s scenario) compareDecision(t tester, o *oracle, i int) {
 }
 
 // compareExplanation: there are reasons if and only if the resource cannot serve.
-func (s scenario) compareExplanation(t tester, w *world, o *oracle, i int) {
+func (s scenario) compareExplanation(t tester, o *oracle, i int) {
 	t.Helper()
 	start := o.begin.Add(time.Duration(i) * time.Minute)
 	if start.Before(o.q.Span.Start) || start.Add(o.q.Service.Duration).After(o.q.Span.End) || max(1, o.q.Seats) > o.capacity() {
 		return
 	}
 	for r, m := range o.minutes {
-		alone := s
-		alone.query.Resources = nil
-		alone.query.Service.Needs = []busy.Need{{Count: 1, Resources: []busy.ResourceID{o.resources[r]}}}
-		of := alone.oracle(w)
+		of := o.alone(r)
 		free := of.slot(i, of.free(i)).Seats > 0
 		reasons, err := Explain(m.a, s.query, start)
 		if err != nil || (len(reasons) == 0) != free {

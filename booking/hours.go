@@ -41,7 +41,7 @@ func (z zones) periods(r busy.Resource, span busy.Span) ([]period, error) {
 		abroad = 2
 	}
 	var periods []period
-	last := Date(span.End, own).AddDate(0, 0, abroad)
+	last := dateAt(span.End, own).AddDate(0, 0, abroad)
 	for date := Date(span.Start, own).AddDate(0, 0, -2-abroad); !date.After(last); date = date.AddDate(0, 0, 1) {
 		rule := ruleOf(r, date)
 		zone := own

@@ -43,7 +43,9 @@ func TestScenarios(t *testing.T) {
 			if diff := cmp.Diff(s.want, s.got()); diff != "" {
 				t.Errorf("expected (-), got (+):\n%s", diff)
 			}
-			//			s.checkAgainstGrid(t)
+			if s.small() {
+				s.checkAgainstGrid(t, newWorld(s.query.Span.Start))
+			}
 		})
 	}
 }
