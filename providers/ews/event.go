@@ -22,7 +22,7 @@ func (i item) lacks() bool {
 // that nobody can find a subject by trying.
 func (i item) version(home string) string {
 	parts := []string{
-		i.Self.ID, i.Subject, i.Start, i.End, i.AllDay, i.Status, i.Canceled, i.Response,
+		i.Self.ID, i.Subject, i.Start, i.End, i.AllDay, i.Status, i.Canceled, i.Response, i.Secrecy,
 		fmt.Sprint(i.Zone.names()), home,
 	}
 	if i.lacks() {
@@ -42,7 +42,7 @@ func (i item) event(version, home string) (busy.Event, busy.Problem) {
 	state, why := i.state()
 	return busy.Event{
 		Key: i.Self.ID, Series: i.Self.ID, Version: version,
-		Subject: subject.Of(i.Subject), State: state, Why: why,
+		Subject: subject.Unless(i.Secrecy == "Private" || i.Secrecy == "Confidential", i.Subject), State: state, Why: why,
 		Start: start, End: end,
 	}, problem
 }

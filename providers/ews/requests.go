@@ -59,7 +59,7 @@ func shape(element string, properties ...string) string {
 }
 
 // itemShape is all that is ever asked for of an event.
-var itemShape = shape("ItemShape", "item:Subject", "calendar:Start", "calendar:End",
+var itemShape = shape("ItemShape", "item:Subject", "item:Sensitivity", "calendar:Start", "calendar:End",
 	"calendar:IsAllDayEvent", "calendar:LegacyFreeBusyStatus", "calendar:IsCancelled",
 	"calendar:MyResponseType", "calendar:StartTimeZone")
 

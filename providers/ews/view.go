@@ -13,6 +13,7 @@ import (
 type item struct {
 	Self     identifier `xml:"ItemId"`
 	Subject  string     `xml:"Subject"`
+	Secrecy  string     `xml:"Sensitivity"`
 	Start    string     `xml:"Start"`
 	End      string     `xml:"End"`
 	AllDay   string     `xml:"IsAllDayEvent"`

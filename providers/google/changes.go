@@ -15,7 +15,7 @@ import (
 // eventFields is all that is asked for of events. Without nextSyncToken in it,
 // Google sends none. With maxAttendees=1 the only attendee is the owner.
 const eventFields googleapi.Field = "nextPageToken,nextSyncToken,timeZone,accessRole," +
-	"items(id,etag,status,summary,start,end,transparency,eventType,recurrence,recurringEventId,originalStartTime," +
+	"items(id,etag,status,summary,start,end,transparency,visibility,eventType,recurrence,recurringEventId,originalStartTime," +
 	"attendees(self,responseStatus))"
 
 // before is how much earlier than the window a listing begins. An occurrence that

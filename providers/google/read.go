@@ -91,7 +91,8 @@ func (r reader) event(item *calendar.Event) (busy.Event, busy.Problem) {
 		}
 	}
 	e.State, e.Why = stateOf(item)
-	if e.Subject = subject.Of(item.Summary); e.Subject == "" {
+	private := item.Visibility == "private" || item.Visibility == "confidential"
+	if e.Subject = subject.Unless(private, item.Summary); e.Subject == "" {
 		e.Subject = untitled
 	}
 	if item.Start == nil {

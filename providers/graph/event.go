@@ -65,16 +65,8 @@ func (i item) version() string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// withheld is the subject of an event that its owner calls private.
-const withheld = "Busy"
-
-// subject of the event. What its owner calls private is not shown to people with
-// whom the calendar is shared, and not kept either.
 func (e event) subject() string {
-	if e.Sensitivity == "private" || e.Sensitivity == "confidential" {
-		return withheld
-	}
-	return subject.Of(e.Subject)
+	return subject.Unless(e.Sensitivity == "private" || e.Sensitivity == "confidential", e.Subject)
 }
 
 // state is what the event does to its time. What Graph does not know, or says in

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/busyd/busyd/providers/subject"
 )
 
 // mark stands wherever a calendar may hold what busyd must not keep.
@@ -151,8 +153,8 @@ func TestSubject(t *testing.T) {
 		{strings.Repeat("x", 495) + " bob@example.com", strings.Repeat("x", 495) + " …"},
 		{`back\\slash\;semi\,comma\nline\Nend\`, `back\slash;semi,comma line end\`},
 	} {
-		if got := subjectOf(c.summary); got != c.want {
-			t.Errorf("subjectOf(%.40q) = %.60q, want %.60q", c.summary, got, c.want)
+		if got := subject.Of(unescape(c.summary)); got != c.want {
+			t.Errorf("the subject of %.40q is %.60q, want %.60q", c.summary, got, c.want)
 		}
 	}
 }

@@ -100,7 +100,7 @@ func (c *converter) event(e *component, index int) (busy.Event, bool) {
 func (c *converter) read(e *component) (busy.Event, bool) {
 	var ev busy.Event
 	ev.State, ev.Why = stateOf(e)
-	ev.Subject = subjectOf(e.value("SUMMARY"))
+	ev.Subject = subjectOf(e)
 	ev.Sequence, ev.Stamp = revision(e)
 	if id := e.get("RECURRENCE-ID"); id != nil {
 		c.original(e, id, &ev)

@@ -7,7 +7,12 @@ import (
 )
 
 // subjectOf makes a subject of a SUMMARY (a TEXT, RFC 5545 §3.3.11).
-func subjectOf(value string) string { return subject.Of(unescape(value)) }
+// subjectOf makes the subject of an event, whose class may be private: one that is
+// not known counts as that (RFC 5545 §3.8.1.3).
+func subjectOf(e *component) string {
+	class := strings.TrimSpace(e.value("CLASS"))
+	return subject.Unless(class != "" && !strings.EqualFold(class, "PUBLIC"), unescape(e.value("SUMMARY")))
+}
 
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {

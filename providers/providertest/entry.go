@@ -19,6 +19,7 @@ type Entry struct {
 	Tentative  bool
 	Free       bool // shown as free
 	Declined   bool // by the calendar's owner
+	Private    bool // not shown to all with whom the calendar is shared
 }
 
 // Exception replaces one occurrence of a series.
@@ -85,6 +86,9 @@ func (w *writer) component(e Entry, uid, self string, body func()) {
 	}
 	if e.Free {
 		w.line("TRANSP:TRANSPARENT")
+	}
+	if e.Private {
+		w.line("CLASS:PRIVATE")
 	}
 	answer := "ACCEPTED"
 	if e.Declined {

@@ -28,6 +28,18 @@ func Of(title string) string {
 	return s
 }
 
+// Private is the subject of what its owner does not show to everybody with whom
+// the calendar is shared. Its title is not kept, by whatever provider.
+const Private = "Busy"
+
+// Unless makes a subject of a title, which is Private if that is so.
+func Unless(private bool, title string) string {
+	if private {
+		return Private
+	}
+	return Of(title)
+}
+
 // visible drops what has no shape, for it could hide an address in a subject or
 // turn the text of a page around, and makes every space plain. The joiners stay:
 // emoji and several scripts are written with them.

@@ -22,6 +22,7 @@ func Run(t *testing.T, h Harness) {
 		"all-day":         allDay,
 		"series":          series,
 		"not busy":        notBusy,
+		"private":         private,
 		"moved":           moved,
 		"removed":         removed,
 		"many":            many,
@@ -128,6 +129,19 @@ func notBusy(t *testing.T, m *mirror) {
 	}
 	m.sync(t)
 	m.expect(t, "03-02T08:00Z 03-02T08:30Z tentative Standup")
+}
+
+// The title of what is private is not kept; that of what is so no longer is.
+func private(t *testing.T, m *mirror) {
+	e := standup()
+	e.Private = true
+	m.account.Put(t, "a", e)
+	m.sync(t)
+	m.expect(t, "03-02T08:00Z 03-02T08:30Z busy Busy")
+	e.Private = false
+	m.account.Put(t, "a", e)
+	m.sync(t)
+	m.expect(t, standupBusy)
 }
 
 func moved(t *testing.T, m *mirror) {

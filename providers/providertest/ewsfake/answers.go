@@ -344,6 +344,11 @@ func (o occurrence) property(name string) (string, bool) {
 	switch name {
 	case "item:Subject":
 		return tag("Subject", o.subject), true
+	case "item:Sensitivity":
+		if e.Private {
+			return tag("Sensitivity", "Private"), true
+		}
+		return tag("Sensitivity", "Normal"), true
 	case "calendar:Start":
 		if o.item.unreadable {
 			return tag("Start", providertest.Mark), true

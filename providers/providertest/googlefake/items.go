@@ -159,6 +159,9 @@ func entryFields(e providertest.Entry, title string, start, end busy.Moment, zon
 	if e.Free {
 		fields["transparency"] = "transparent"
 	}
+	if e.Private {
+		fields["visibility"] = "private"
+	}
 	return fields
 }
 

@@ -152,6 +152,13 @@ func (s *Server) expand(i *item, span busy.Span) []occurrence {
 	return all
 }
 
+func sensitivity(e providertest.Entry) string {
+	if e.Private {
+		return "private"
+	}
+	return "normal"
+}
+
 // event is all that Graph shows of an occurrence, with marks in what busyd must
 // not let through. The narrow permission withholds the body alone.
 func (c *call) event(o occurrence, granted access) map[string]any {
@@ -159,7 +166,7 @@ func (c *call) event(o occurrence, granted access) map[string]any {
 	shown := map[string]any{
 		"@odata.etag": `W/"` + text(o.item.revision) + `"`,
 		"id":          o.id, "type": o.kind, "changeKey": text(o.item.revision), "subject": o.subject,
-		"sensitivity": "normal", "importance": "normal", "iCalUId": mark + "-uid",
+		"sensitivity": sensitivity(e), "importance": "normal", "iCalUId": mark + "-uid",
 		"isAllDay": e.Start.Date, "isCancelled": e.Cancelled, "showAs": showAs(e),
 		"responseStatus":        map[string]any{"response": response(e), "time": "0001-01-01T00:00:00Z"},
 		"originalStartTimeZone": windows(e.Start.Zone), "originalEndTimeZone": windows(e.End.Zone),
