@@ -44,7 +44,7 @@ func Decide(agendas []busy.Agenda, q Question, start time.Time) (Decision, error
 
 // choose returns who serves the meeting; nobody if it cannot be. A shared meeting
 // that has the seats goes before a new one.
-func (s scene) choose(start time.Time) ([]int, busy.SessionID, error) {
+func (s *scene) choose(start time.Time) ([]int, busy.SessionID, error) {
 	if s.team == nil {
 		return nil, busy.SessionID{}, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/busyd/busyd/busy"
@@ -60,19 +61,32 @@ func persist(attempt func(patient bool) error) error {
 type meeting struct {
 	question Question
 	start    time.Time
-	rather   []busy.ResourceID // who serve it if they can; none: whoever is free
+	now      []busy.ResourceID // who serve it until now; none: it is new
 }
 
+// resources are all that have to do with the meeting.
+func (m meeting) resources() []busy.ResourceID {
+	all := m.question.Service.Resources()
+	for _, id := range m.now {
+		if !slices.Contains(all, id) {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
+// decide lets those serve a meeting who do until now, if they can and nobody else
+// is wished.
 func (m meeting) decide(agendas []busy.Agenda, now time.Time) (Decision, error) {
 	q := m.question
 	q.Now = now
-	if len(m.rather) > 0 {
-		q.Resources = m.rather
+	if len(m.now) > 0 && len(q.Resources) == 0 {
+		q.Resources = m.now
 		var refused *Refusal
 		if d, err := Decide(agendas, q, m.start); !errors.As(err, &refused) {
 			return d, err
 		}
-		q.Resources = m.question.Resources
+		q.Resources = nil
 	}
 	return Decide(agendas, q, m.start)
 }
@@ -81,7 +95,7 @@ func (m meeting) decide(agendas []busy.Agenda, now time.Time) (Decision, error) 
 func (d *Desk) meet(ctx context.Context, tenant busy.TenantID, m meeting, patient bool,
 	propose func(Decision, time.Time) (busy.Proposal, error),
 ) error {
-	resources, span := m.question.Service.Resources(), m.question.at(m.start).Reads()
+	resources, span := m.resources(), m.question.at(m.start).Reads()
 	decide := func(agendas []busy.Agenda) (busy.Proposal, error) {
 		now := d.Now()
 		decision, err := m.decide(agendas, now)

@@ -73,13 +73,13 @@ func (o *office) mustHold(start time.Time) (busy.Booking, string) {
 }
 
 // refused checks that the error is a refusal for the cause.
-func (o *office) refused(err error, cause Cause) *Refusal {
+func (o *office) refused(err error, cause Cause) Refusal {
 	o.t.Helper()
 	var r *Refusal
 	if !errors.As(err, &r) || r.Cause != cause {
 		o.t.Fatalf("got %v, want a refusal: %s", err, cause)
 	}
-	return r
+	return *r
 }
 
 func only(s *busy.Service) { s.Needs[0].Resources = []busy.ResourceID{ann} }

@@ -45,7 +45,7 @@ func (q Question) apart(slots []Slot) []Slot {
 type reach struct{ first, last time.Duration }
 
 // reaches returns an opening's, each from a start on the grid to another.
-func (s scene) reaches(o openings) []reach {
+func (s *scene) reaches(o openings) []reach {
 	var all []reach
 	starts := o.starts
 	for _, span := range o.any {
@@ -61,7 +61,7 @@ func (s scene) reaches(o openings) []reach {
 
 // periods sweeps over all the instants at which somebody's reach begins or ends,
 // and over the time between each two.
-func (s scene) periods() []Slot {
+func (s *scene) periods() []Slot {
 	reaches := make([][]reach, len(s.openings))
 	var marks []time.Duration
 	for i, o := range s.openings {
@@ -107,7 +107,7 @@ func (p *Slot) add(at Slot, end time.Time) {
 
 // freeFor tells who can be met at all the starts in r, and with how many seats; 0:
 // the needs are not met.
-func (s scene) freeFor(reaches [][]reach, r reach) Slot {
+func (s *scene) freeFor(reaches [][]reach, r reach) Slot {
 	var slot Slot
 	for i, of := range reaches {
 		n, _ := slices.BinarySearchFunc(of, r.last, func(a reach, last time.Duration) int { return cmp.Compare(a.last, last) })

@@ -28,11 +28,8 @@ func (d *Desk) Reschedule(ctx context.Context, tenant busy.TenantID, id busy.Boo
 		if err != nil {
 			return err
 		}
-		m = meeting{question: d.question(service), start: start}
+		m = meeting{question: d.question(service), start: start, now: b.Resources}
 		m.question.Resources, m.question.Seats, m.question.Ignore = resources, b.Seats, []busy.BookingID{b.ID}
-		if len(resources) == 0 {
-			m.rather = b.Resources
-		}
 		return d.meet(ctx, tenant, m, patient, func(decision Decision, now time.Time) (busy.Proposal, error) {
 			moved = b
 			if err := d.place(&moved, decision); err != nil {

@@ -70,14 +70,14 @@ type scene struct {
 	offers    int       // the sum of the openings' starts
 }
 
-func (q Question) see(agendas []busy.Agenda) (scene, error) {
+func (q Question) see(agendas []busy.Agenda) (*scene, error) {
 	agendas, resources, err := q.inOrder(agendas)
 	if err != nil {
-		return scene{}, err
+		return nil, err
 	}
-	s := scene{q: q, agendas: agendas, resources: resources}
+	s := &scene{q: q, agendas: agendas, resources: resources}
 	if s.standings, err = q.judge(agendas); err != nil {
-		return scene{}, err
+		return nil, err
 	}
 	team, ok := newTeam(q, resources)
 	if !ok || q.ahead().Empty() || q.seats() > q.capacity() {
@@ -91,10 +91,10 @@ func (q Question) see(agendas []busy.Agenda) (scene, error) {
 			continue
 		}
 		if s.openings[i], err = q.openings(z, a); err != nil {
-			return scene{}, err
+			return nil, err
 		}
 		if s.offers += len(s.openings[i].starts); q.MaxOffers > 0 && s.offers > q.MaxOffers {
-			return scene{}, ErrTooMany
+			return nil, ErrTooMany
 		}
 	}
 	s.sessions, err = s.joinable(z)
@@ -102,7 +102,7 @@ func (q Question) see(agendas []busy.Agenda) (scene, error) {
 }
 
 // slots makes one slot of all the starts at the same time.
-func (s scene) slots() []Slot {
+func (s *scene) slots() []Slot {
 	starts := make([][]time.Duration, len(s.openings))
 	longest := len(s.sessions)
 	for i, o := range s.openings {
@@ -111,7 +111,7 @@ func (s scene) slots() []Slot {
 	}
 	resources := make([]int, 0, s.offers) // what all slots share, cut in pieces
 	slots := make([]Slot, 0, longest)
-	sessions := s.sessions
+	sessions, duration, capacity := s.sessions, s.q.Service.Duration, s.q.capacity()
 	for {
 		first, any := earliest(starts)
 		if len(sessions) > 0 && (!any || sessions[0].start <= first) {
@@ -129,7 +129,7 @@ func (s scene) slots() []Slot {
 		}
 		free, seats := resources[from:len(resources):len(resources)], 0
 		if s.team.met(free) {
-			seats = s.q.capacity()
+			seats = capacity
 		} else {
 			free = nil
 		}
@@ -142,7 +142,7 @@ func (s scene) slots() []Slot {
 			continue
 		}
 		start := s.q.Span.Start.Add(first)
-		slots = append(slots, Slot{busy.Span{Start: start, End: start.Add(s.q.Service.Duration)}, free, seats})
+		slots = append(slots, Slot{busy.Span{Start: start, End: start.Add(duration)}, free, seats})
 	}
 }
 

@@ -32,7 +32,7 @@ var (
 )
 
 // refuse says why nobody serves the meeting that begins at start.
-func (s scene) refuse(start time.Time) error {
+func (s *scene) refuse(start time.Time) error {
 	if s.q.seats() > s.q.capacity() {
 		return busy.Invalid("seats", "must be at most the service's capacity")
 	}
@@ -53,7 +53,7 @@ func (s scene) refuse(start time.Time) error {
 
 // cause returns what is in the way of those who are nearest to be free: of each
 // resource its first cause, and of those the last.
-func (s scene) cause(start time.Time, of func(busy.ResourceID) bool) (Cause, error) {
+func (s *scene) cause(start time.Time, of func(busy.ResourceID) bool) (Cause, error) {
 	order, nearest := Causes(), -1
 	for i, a := range s.agendas {
 		if !of(s.resources[i]) {

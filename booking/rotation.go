@@ -18,7 +18,7 @@ type turn struct {
 // rotate orders free resources by whose turn it is: of fewest meetings in the week
 // of the start, then on its date, both by the resource's own clock; then the one
 // who was taken longest ago; then by the order of the needs.
-func (s scene) rotate(free []int, start time.Time) ([]int, error) {
+func (s *scene) rotate(free []int, start time.Time) ([]int, error) {
 	z := zones{}
 	turns := make([]turn, len(free))
 	for i, r := range free {
@@ -38,7 +38,7 @@ func (s scene) rotate(free []int, start time.Time) ([]int, error) {
 	return order, nil
 }
 
-func (s scene) turn(r int, start time.Time, own *time.Location) turn {
+func (s *scene) turn(r int, start time.Time, own *time.Location) turn {
 	t := turn{resource: r}
 	inWeek, onDate := week(weekAt(start, own), own), Day(dateAt(start, own), own)
 	seen := map[busy.SessionID]bool{}

@@ -26,7 +26,7 @@ func (s session) among(free []int) []int {
 // joinable returns the meetings of the service in which there are seats, by start.
 // A meeting keeps its time whatever became of the grid and the limits, but nothing
 // else may be in its way.
-func (s scene) joinable(z zones) ([]session, error) {
+func (s *scene) joinable(z zones) ([]session, error) {
 	if s.q.capacity() == 1 {
 		return nil, nil
 	}
@@ -60,7 +60,7 @@ func (s scene) joinable(z zones) ([]session, error) {
 
 // fits reports whether the claim's meeting is as long as the service's are now,
 // and lies in the question's span.
-func (s scene) fits(c busy.Claim) bool {
+func (s *scene) fits(c busy.Claim) bool {
 	return c.Span.End.Sub(c.Span.Start) == s.q.Service.Duration && s.q.ahead().Contains(c.Span)
 }
 
@@ -75,7 +75,7 @@ func seatsOf(a busy.Agenda, id busy.SessionID, q Question) int {
 }
 
 // serving returns the resources of a meeting, of which the first is known.
-func (s scene) serving(first int, id busy.SessionID) []int {
+func (s *scene) serving(first int, id busy.SessionID) []int {
 	resources := []int{first}
 	for i := first + 1; i < len(s.agendas); i++ {
 		if slices.ContainsFunc(s.agendas[i].Claims, func(c busy.Claim) bool { return c.Session == id && s.q.counts(c) }) {
@@ -87,7 +87,7 @@ func (s scene) serving(first int, id busy.SessionID) []int {
 
 // undisturbed reports whether all who serve the meeting could do so, if they did
 // not do it already.
-func (s scene) undisturbed(z zones, one session, start time.Time) (bool, error) {
+func (s *scene) undisturbed(z zones, one session, start time.Time) (bool, error) {
 	q := s.q.at(start).granted()
 	for _, i := range one.resources {
 		if !q.believes(s.standings[i]) {

@@ -76,7 +76,7 @@ func (q Question) beginnings(free, full []busy.Span) []busy.Span {
 // onGrid returns the starts of the grids, which are by Start, that lie in the
 // spans.
 func (q Question) onGrid(grids []grid, spans []busy.Span) []time.Duration {
-	var starts []time.Duration
+	starts := make([]time.Duration, 0, q.most(spans))
 	since := func(t time.Time) time.Duration { return t.Sub(q.Span.Start) }
 	next := 0
 	for _, g := range grids {
@@ -99,4 +99,13 @@ func (q Question) onGrid(grids []grid, spans []busy.Span) []time.Duration {
 		slices.Sort(starts)
 	}
 	return slices.Compact(starts)
+}
+
+// most is how many starts there are in the spans, if grids do not overlap.
+func (q Question) most(spans []busy.Span) int {
+	most := 0
+	for _, s := range spans {
+		most += int(s.End.Sub(s.Start)/q.Service.Interval) + 1
+	}
+	return most
 }
