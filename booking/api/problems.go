@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/busyd/busyd/booking"
 	"github.com/busyd/busyd/busy"
@@ -145,11 +146,11 @@ type violation struct {
 type violations []violation
 
 func (v violations) Error() string {
-	text := busy.ErrInvalid.Error()
-	for _, one := range v {
-		text += "; " + one.Field + " " + one.Detail
+	texts := make([]string, len(v))
+	for i, one := range v {
+		texts[i] = one.Field + " " + one.Detail
 	}
-	return text
+	return strings.Join(texts, "; ")
 }
 
 func (v violations) Is(target error) bool { return target == busy.ErrInvalid }

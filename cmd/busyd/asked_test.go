@@ -43,13 +43,23 @@ func (j *journey) send(by http.RoundTripper, place string, request *http.Request
 	defer func() { _ = answer.Body.Close() }()
 	var all bytes.Buffer
 	_ = answer.Header.Write(&all)
-	content, err := io.ReadAll(answer.Body)
+	content, err := readAll(answer)
 	if err != nil || answer.StatusCode == http.StatusInternalServerError {
 		j.t.Errorf("%s: %d %v", place, answer.StatusCode, err)
 	}
 	all.Write(content)
 	j.trail.add(place, all.Bytes())
 	return content
+}
+
+// readAll reads an answer, and of a stream, which does not end, how it begins.
+func readAll(answer *http.Response) ([]byte, error) {
+	if !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/event-stream") {
+		return io.ReadAll(answer.Body)
+	}
+	begin := make([]byte, 4096)
+	n, err := answer.Body.Read(begin)
+	return begin[:n], err
 }
 
 // ask asks every route, as the account's tenant and as another, and every command

@@ -51,8 +51,12 @@ func viewBooking(b busy.Booking, now time.Time) bookingView {
 
 // newDesk is where commands and requests book.
 func newDesk(st *store.Store, staleAfter time.Duration) *booking.Desk {
-	return &booking.Desk{Store: st, Now: time.Now, Random: rand.Reader, StaleAfter: staleAfter}
+	return &booking.Desk{Store: st, Now: storedNow, Random: rand.Reader, StaleAfter: staleAfter}
 }
+
+// storedNow is now as the database keeps it, so that a booking is answered at once
+// as it is answered later.
+func storedNow() time.Time { return time.Now().Truncate(time.Microsecond) }
 
 // when is a meeting's time on the machine's clock, which is the operator's.
 func when(start, end time.Time) string {
@@ -211,6 +215,7 @@ func newBookingShowCommand(a *app) *cobra.Command {
 		}
 		return s.app.show(s.cmd, v, func(w io.Writer) {
 			rows := [][]string{
+				{"id", v.ID.String()},
 				{"when", when(v.Start, v.End)},
 				{"with", namesOf(v.Resources, names)},
 				{"state", v.word(s.app.now())},
@@ -218,7 +223,7 @@ func newBookingShowCommand(a *app) *cobra.Command {
 				{"made", ago(v.CreatedAt, s.app.now())},
 				{"changed", fmt.Sprintf("%s, version %d", ago(v.ChangedAt, s.app.now()), v.Version)},
 			}
-			table(w, "booking,"+v.ID.String(), append(rows, detailRows(v.Details)...))
+			table(w, "booking,", append(rows, detailRows(v.Details)...))
 		})
 	})
 }

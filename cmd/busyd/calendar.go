@@ -72,9 +72,23 @@ func (s *session) showCalendars(all []busy.Calendar) error {
 		if !c.Selected {
 			state = "-"
 		}
-		rows = append(rows, []string{c.ID.String(), names[c.Resource], c.Name, yesNo(c.Selected), state, ago(c.AsOf, s.app.now())})
+		rows = append(rows, []string{c.ID.String(), names[c.Resource], c.Name, blocking(c), state, ago(c.AsOf, s.app.now())})
 	}
 	return s.app.show(s.cmd, views, func(w io.Writer) { table(w, "id,resource,name,blocks time,state,as of", rows) })
+}
+
+// blocking says which events of a calendar block time.
+func blocking(c busy.Calendar) string {
+	switch {
+	case c.Selected && c.IgnoreTentative && c.IgnoreAllDay:
+		return "yes, but tentative and all-day"
+	case c.Selected && c.IgnoreTentative:
+		return "yes, but tentative"
+	case c.Selected && c.IgnoreAllDay:
+		return "yes, but all-day"
+	default:
+		return yesNo(c.Selected)
+	}
 }
 
 func newCalendarSelectCommand(a *app) *cobra.Command {

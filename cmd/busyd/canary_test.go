@@ -39,6 +39,7 @@ func TestCanary(t *testing.T) {
 	j.restart("json")
 	j.reconnect()
 	j.ask()
+	j.book()
 	j.consentOf("other", busy.Google, "google") // the same account
 	j.kept("before the end")
 	j.disconnect()
