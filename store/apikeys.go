@@ -117,7 +117,8 @@ func (s *Store) Keys(ctx context.Context, tenant busy.TenantID) ([]busy.APIKey, 
 	return keys, err
 }
 
-// RevokeKey makes a key's token worthless from the next request on. It is no
+// RevokeKey makes a key's token worthless: Authenticate refuses it from then on, and
+// who remembers an answer of it must not do so for longer than a second. It is no
 // error if it is revoked already; ErrNotFound if the tenant has no such key.
 func (s *Store) RevokeKey(ctx context.Context, tenant busy.TenantID, id busy.KeyID, now time.Time) error {
 	return s.In(ctx, tenant, func(tx *Tx) error {

@@ -45,6 +45,7 @@ func (s syncs) Resync(ctx context.Context, tenant busy.TenantID, scope Scope, no
 type ground struct {
 	env     *storetest.Env
 	handler http.Handler
+	now     time.Time
 }
 
 func newGround(t *testing.T) *ground {
@@ -52,16 +53,18 @@ func newGround(t *testing.T) *ground {
 	env := storetest.New(t)
 	stopping := make(chan struct{})
 	close(stopping)
+	g := &ground{env: env, now: moment}
 	handler, err := New(Config{
 		Stopping: stopping,
 		Store:    env.Store, Syncer: syncs{env.Store}, Accounts: newAccounts(env.Store), StaleAfter: 30 * time.Minute, Version: "test",
 		Desk: &booking.Desk{Store: env.Store, Now: func() time.Time { return moment }, Random: rand.Reader, StaleAfter: 30 * time.Minute},
-		Log:  slog.New(slog.DiscardHandler), Now: func() time.Time { return moment },
+		Log:  slog.New(slog.DiscardHandler), Now: func() time.Time { return g.now },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &ground{env, handler}
+	g.handler = handler
+	return g
 }
 
 // settle makes a tenant with a resource, a calendar and its meetings, the same
@@ -222,18 +225,22 @@ func TestChangesReachTheStore(t *testing.T) {
 	}
 }
 
-func TestARevokedKeyIsWorthNothingAtOnce(t *testing.T) {
+func TestARevokedKeyIsWorthNothingASecondLater(t *testing.T) {
 	g := newGround(t)
 	tenant, p := g.settle(t, "ada")
 	keys, err := g.env.Store.Keys(t.Context(), tenant)
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, token := range p.keys { // also one that was used a moment ago
+		serve(g.handler, "GET", "/v1/resources", token, "")
+	}
 	for _, k := range keys {
 		if err := g.env.Store.RevokeKey(t.Context(), tenant, k.ID, moment); err != nil {
 			t.Fatal(err)
 		}
 	}
+	g.now = g.now.Add(time.Second)
 	for scope, token := range p.keys {
 		readProblem(t, serve(g.handler, "GET", "/v1/resources", token, ""), 401, "unauthorized")
 		if w := serve(g.handler, "GET", "/week", token, ""); w.Code != 401 {
