@@ -15,16 +15,10 @@ import (
 var OpenTuned = open
 
 const (
-	AgendaWeeks      = agendaWeeks
-	AgendaClaims     = agendaClaims
-	AgendaOverrides  = agendaOverrides
-	BumpSeen         = bumpSeen
-	ExpireHoldsQuery = expireHolds
-	CollisionQuery   = collisionQuery
-	ResolveConflicts = resolveConflicts
-	ClaimQuery       = claimQuery
-	DispatchQuery    = dispatchQuery
-	ListenQuery      = listenQuery
+	AgendaWeeks   = agendaWeeks
+	ClaimQuery    = claimQuery
+	DispatchQuery = dispatchQuery
+	ListenQuery   = listenQuery
 )
 
 func TenantTables() []string { return tenantTables() }
@@ -82,10 +76,4 @@ func Tell(ctx context.Context, tx *Tx, m busy.Message) (busy.Message, error) {
 	batch := &pgx.Batch{}
 	queueMessage(batch, tx.Tenant, m)
 	return m, tx.SendBatch(ctx, batch).Close()
-}
-
-// SealProposal seals what a proposal has sealed: the details and the answer.
-func SealProposal(ctx context.Context, s *Store, tenant busy.TenantID, p busy.Proposal) (details, answer []byte, err error) {
-	sealed, err := s.sealProposal(ctx, tenant, p)
-	return sealed.details, sealed.once.answer, err
 }

@@ -25,16 +25,16 @@ const deliverTold = `
 	select $1, told.seq, e.id, told.at, told.at from told, endpoints e
 	where e.tenant_id = $1 and e.disabled_at is null and (cardinality(e.types) = 0 or told.type = any(e.types))`
 
-func messageArgs(m busy.Message) []any {
+func messageArgs(tenant busy.TenantID, m busy.Message) []any {
 	return []any{
-		arg(m.ID), string(m.Type), argTime(micros(m.At)), argID(m.Booking), argID(m.Resource), argID(m.Connection),
+		arg(tenant), arg(m.ID), string(m.Type), argTime(micros(m.At)), argID(m.Booking), argID(m.Resource), argID(m.Connection),
 		argTime(micros(m.Span.Start)), argTime(micros(m.Span.End)),
 	}
 }
 
 // queueMessage tells what happened, if the transaction commits.
 func queueMessage(batch *pgx.Batch, tenant busy.TenantID, m busy.Message) {
-	batch.Queue(writeMessage, append([]any{arg(tenant)}, messageArgs(m)...)...)
+	batch.Queue(writeMessage, messageArgs(tenant, m)...)
 }
 
 // tellAvailability tells that a resource's time may have become free or taken: in
@@ -48,6 +48,6 @@ func (tx *Tx) tell(ctx context.Context, m busy.Message) (err error) {
 	if m.ID, err = busy.NewID[busy.Message](tx.store.random); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, writeMessage, append([]any{arg(tx.Tenant)}, messageArgs(m)...)...)
+	_, err = tx.Exec(ctx, writeMessage, messageArgs(tx.Tenant, m)...)
 	return failed("write a message", err)
 }

@@ -132,32 +132,21 @@ func (s *Store) Answer(ctx context.Context, tenant busy.TenantID, once busy.Once
 	batch.Queue(setTenant, tenant.String())
 	batch.Queue(commitLazily)
 	queueAnswer(batch, tenant, once, sealed, busy.BookingID{}, micros(now))
-	return proposed("keep the answer", s.app.SendBatch(ctx, batch).Close())
+	return proposed(s.app.SendBatch(ctx, batch).Close())
 }
 
-// unlessTaken has an answer kept for the attempt that reserved the request, and
-// for no other. The reservation may be missing: a crash can have undone it.
-const unlessTaken = `
-	on conflict (tenant_id, key) do update set answer_sealed = excluded.answer_sealed, booking_id = excluded.booking_id
-	where r.taken = excluded.taken and r.answer_sealed is null returning 1`
-
+// queueAnswer keeps the answer, with which the key is no longer any attempt's. The
+// reservation may be missing: a crash can have undone it.
 func queueAnswer(batch *pgx.Batch, tenant busy.TenantID, once busy.Once, sealed sealedOnce, booking busy.BookingID, now time.Time) {
 	batch.Queue(`
-		with answered as (
-			insert into requests as r (tenant_id, taken_at, booking_id, key, request, taken, answer_sealed)
-			values ($1, $2, $3, $4, $5, $6, $7) `+unlessTaken+`
+		with kept as (
+			insert into requests as r (tenant_id, key, request, taken, taken_at, answer_sealed, booking_id)
+			values ($1, $2, $3, $4, $5, $6, $7)
+			on conflict (tenant_id, key) do update set answer_sealed = excluded.answer_sealed, booking_id = excluded.booking_id
+			where r.taken = excluded.taken and r.answer_sealed is null returning 1
 		)
-		select expect_unchanged(exists (select from answered))`,
-		append([]any{arg(tenant), now, argID(booking)}, onceArgs(&once, sealed)...)...)
-}
-
-// onceArgs are the key, the request, the attempt and the answer; without a request
-// all of them are null.
-func onceArgs(once *busy.Once, sealed sealedOnce) []any {
-	if once == nil {
-		return make([]any, 4)
-	}
-	return []any{sealed.key[:], once.Request, once.Taken, sealed.answer}
+		select expect_unchanged(exists (select from kept))`,
+		arg(tenant), sealed.key[:], once.Request, once.Taken, now, sealed.answer, argID(booking))
 }
 
 // Purged counts what was removed.

@@ -86,10 +86,6 @@ create policy tenant on overrides to busyd_app
   with check (tenant_id = (select nullif(current_setting('busyd.tenant', true), '')::uuid));
 grant select, insert, update, delete on overrides to busyd_app;
 
--- Neither bookings nor claims have foreign keys, which would cost a booking a third
--- of its time, and have all of a service wait for one row. A booking is written
--- only where its service is found, and its claims with it, on resources whose rows
--- the transaction has locked; none of these is ever removed but with the tenant.
 create table bookings (
   tenant_id      uuid        not null,
   id             uuid        not null,
@@ -98,16 +94,18 @@ create table bookings (
   ends_at        timestamptz not null,
   blocked_from   timestamptz not null, -- with buffers
   blocked_to     timestamptz not null,
-  seats          integer     not null,
+  seats          integer     not null check (seats > 0),
   session_id     uuid        not null,
-  state          text        not null,
-  expires_at     timestamptz, -- not null while it is held
-  owner          bytea,
+  state          text        not null check (state in ('held', 'pending', 'confirmed', 'cancelled', 'expired')),
+  expires_at     timestamptz,
+  owner          bytea       check (octet_length(owner) = 32),
   details_sealed bytea, -- null: none, or erased
   version        bigint      not null,
   created_at     timestamptz not null,
   changed_at     timestamptz not null,
   primary key (tenant_id, id),
+  foreign key (tenant_id, service_id) references services (tenant_id, id),
+  check ((state = 'held') = (expires_at is not null)),
   check (starts_at < ends_at and blocked_from <= starts_at and ends_at <= blocked_to)
 );
 alter table bookings enable row level security, force row level security;
@@ -135,11 +133,14 @@ create table claims (
   created_at   timestamptz not null,
   live         boolean     not null,
   primary key (tenant_id, booking_id, resource_id),
+  foreign key (tenant_id, booking_id) references bookings (tenant_id, id),
+  foreign key (tenant_id, resource_id) references resources (tenant_id, id),
   -- For the day on which the code is wrong.
   constraint claims_overlap exclude using gist (
     tenant_id with =, resource_id with =, tstzrange(blocked_from, blocked_to) with &&, session_id with <>) where (live)
 );
-create index claims_resource on claims (tenant_id, resource_id, blocked_from);
+create index claims_resource on claims (tenant_id, resource_id, blocked_from) where live;
+create index claims_expiring on claims (tenant_id, resource_id, expires_at) where live and expires_at is not null;
 create index claims_expired on claims (expires_at) where live and expires_at is not null;
 alter table claims enable row level security, force row level security;
 create policy tenant on claims to busyd_app
@@ -196,8 +197,8 @@ grant select, insert, update, delete on messages to busyd_app;
 -- knows what a client puts into it.
 create table requests (
   tenant_id     uuid        not null references tenants (id),
-  key           bytea       not null, -- 16 bytes
-  request       bytea       not null, -- SHA-256
+  key           bytea       not null check (octet_length(key) = 16),
+  request       bytea       not null check (octet_length(request) = 32),
   taken         bigint      not null, -- tells one attempt from another
   taken_at      timestamptz not null,
   answer_sealed bytea, -- null: an attempt is under way, or was given up
