@@ -170,3 +170,11 @@ func TestStateFor(t *testing.T) {
 		}
 	}
 }
+
+func TestJitterIsAQuarterEitherWay(t *testing.T) {
+	for random, want := range map[float64]time.Duration{0: 45 * time.Second, 0.5: time.Minute, 1: 75 * time.Second} {
+		if got := busy.Jitter(time.Minute, random); got != want {
+			t.Errorf("Jitter(1m, %v) = %v, want %v", random, got, want)
+		}
+	}
+}

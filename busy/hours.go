@@ -69,6 +69,25 @@ func ParseHours(s string) (Hours, error) {
 	return h, nil
 }
 
+// ParseRanges reads the ranges of one date, "09:00-12:00 13:00-17:00", as
+// [ParseHours] does those of a weekday. No text is none.
+func ParseRanges(s string) ([]Range, error) {
+	if strings.Contains(s, ";") {
+		return nil, Invalid("hours", `must give times as "09:00-17:00"`)
+	}
+	h, err := ParseHours("mon " + s)
+	return h[time.Monday], err
+}
+
+// FormatRanges writes the form that ParseRanges reads.
+func FormatRanges(ranges []Range) string {
+	texts := make([]string, len(ranges))
+	for i, r := range ranges {
+		texts[i] = r.String()
+	}
+	return strings.Join(texts, " ")
+}
+
 func parseDays(s string) ([]int, error) {
 	from, to, isRange := strings.Cut(strings.ToLower(s), "-")
 	first := slices.Index(weekdays[:], from)
@@ -116,11 +135,7 @@ func (h Hours) String() string {
 		if len(h[d]) == 0 {
 			continue
 		}
-		part := weekdays[d]
-		for _, r := range h[d] {
-			part += " " + r.String()
-		}
-		days = append(days, part)
+		days = append(days, weekdays[d]+" "+FormatRanges(h[d]))
 	}
 	return strings.Join(days, "; ")
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/busyd/busyd/busy"
 )
 
 // Queue is where the sweep puts tasks. [Client] is one for calendars.
@@ -64,11 +66,10 @@ func (s *Sweep[T]) Run(ctx context.Context) {
 				pause /= refills
 			}
 		}
-		jitter := 0.75 + s.Random()/2
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Duration(float64(pause) * jitter)):
+		case <-time.After(busy.Jitter(pause, s.Random())):
 		}
 	}
 }

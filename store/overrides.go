@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -122,22 +121,13 @@ func scanOverride(row pgx.CollectableRow, ahead ...any) (busy.Override, error) {
 	if err != nil {
 		return o, err
 	}
-	o.Hours, err = readRanges(hours)
+	o.Hours, err = busy.ParseRanges(hours)
 	return o, err
 }
 
-// writeRanges writes the hours of a date as those of a weekday are written.
+// writeRanges writes the hours of a date, if they can be read again.
 func writeRanges(ranges []busy.Range) (string, error) {
-	texts := make([]string, len(ranges))
-	for i, r := range ranges {
-		texts[i] = r.String()
-	}
-	text := strings.Join(texts, " ")
-	_, err := readRanges(text)
+	text := busy.FormatRanges(ranges)
+	_, err := busy.ParseRanges(text)
 	return text, err
-}
-
-func readRanges(text string) ([]busy.Range, error) {
-	hours, err := busy.ParseHours("mon " + text)
-	return hours[time.Monday], err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -120,7 +121,10 @@ func (w *blockWrites) addDifferences(a, b []block) {
 			a, b = a[1:], b[1:]
 		}
 	}
-	for _, left := range append(a[:len(a):len(a)], b...) {
+	for _, left := range a {
+		w.add(left)
+	}
+	for _, left := range b {
 		w.add(left)
 	}
 }
@@ -128,7 +132,7 @@ func (w *blockWrites) addDifferences(a, b []block) {
 // queueOldBlocks reads all that is stored of the calendar, if any of it may
 // change.
 func (a *application) queueOldBlocks(batch *pgx.Batch) {
-	if !a.touched() {
+	if !slices.ContainsFunc(a.series, func(of *series) bool { return of.touched }) {
 		return
 	}
 	batch.Queue(`
@@ -155,15 +159,6 @@ func (a *application) queueOldBlocks(batch *pgx.Batch) {
 			}
 			return rows.Err()
 		})
-}
-
-func (a *application) touched() bool {
-	for _, of := range a.series {
-		if of.touched {
-			return true
-		}
-	}
-	return false
 }
 
 func (a *application) queueBlocks(batch *pgx.Batch, w blockWrites) {

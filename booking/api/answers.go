@@ -115,5 +115,5 @@ func (a *api) getAvailability(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.simply(r, q, r.query, fresh)
+	return a.simply(r, q, fresh)
 }

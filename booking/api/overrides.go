@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/busyd/busyd/busy"
@@ -84,13 +83,9 @@ type overridesAnswer struct {
 }
 
 func overrideItemOf(o busy.Override) overrideItem {
-	ranges := make([]string, len(o.Hours))
-	for i, r := range o.Hours {
-		ranges[i] = r.String()
-	}
 	return overrideItem{
 		ID: o.ID.String(), Resource: o.Resource.String(), First: o.First.Format(time.DateOnly), Last: o.Last.Format(time.DateOnly),
-		Closed: o.Closed, Hours: strings.Join(ranges, " "), Zone: o.Zone,
+		Closed: o.Closed, Hours: busy.FormatRanges(o.Hours), Zone: o.Zone,
 	}
 }
 
@@ -106,8 +101,8 @@ func (b OverrideBody) Override(resource busy.ResourceID) (busy.Override, error) 
 		f.reject("last", "must be first or a date at most 366 days after it")
 	}
 	if b.Hours != "" {
-		hours, err := busy.ParseHours("mon " + b.Hours)
-		if o.Hours = hours[time.Monday]; err != nil || strings.Contains(b.Hours, ";") {
+		var err error
+		if o.Hours, err = busy.ParseRanges(b.Hours); err != nil {
 			f.reject("hours", `must be ranges such as "09:00-12:00 13:00-15:00" that do not overlap`)
 		}
 	}

@@ -10,13 +10,27 @@ import (
 	"github.com/busyd/busyd/busy"
 )
 
-// agendas reads the resources' agendas and puts them into the order asked. It
-// trusts nobody that an agenda is missing: that would look free.
+// agendas reads the resources' agendas and puts them into the order asked.
 func (a *api) agendas(ctx context.Context, tenant busy.TenantID, ids []busy.ResourceID, span busy.Span) ([]busy.Agenda, error) {
 	found, err := a.Store.Agendas(ctx, tenant, ids, span)
 	if err != nil {
 		return nil, err
 	}
+	return inOrder(found, ids)
+}
+
+// standings reads the same without what takes the resources' time.
+func (a *api) standings(ctx context.Context, tenant busy.TenantID, ids []busy.ResourceID) ([]busy.Agenda, error) {
+	found, err := a.Store.Standings(ctx, tenant, ids)
+	if err != nil {
+		return nil, err
+	}
+	return inOrder(found, ids)
+}
+
+// inOrder puts agendas into the order of the ids. It trusts nobody that none is
+// missing: that would look free.
+func inOrder(found []busy.Agenda, ids []busy.ResourceID) ([]busy.Agenda, error) {
 	ordered := make([]busy.Agenda, 0, len(ids))
 	for _, id := range ids {
 		i := slices.IndexFunc(found, func(g busy.Agenda) bool { return g.Resource.ID == id })

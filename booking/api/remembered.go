@@ -1,9 +1,10 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
+	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -35,13 +36,17 @@ type found struct {
 	holds    time.Time   // when the first of the holds expires; zero: there is none
 }
 
-// foundOn returns what slots that are found now depend on.
-func foundOn(agendas []busy.Agenda, q booking.Question) found {
+// size is what remembering it costs, in bytes.
+func (f found) size(question string) int { return len(f.slots) + len(question) + 512 }
+
+// foundOn returns what slots that are found now depend on. The standings are those
+// of the agendas.
+func foundOn(agendas []busy.Agenda, standings []booking.Standing, q booking.Question) found {
 	var f found
-	for _, a := range agendas {
+	for i, a := range agendas {
 		f.versions = append(f.versions, a.Version)
 		f.known = append(f.known, booking.Known(a, q.Span))
-		f.fresh = append(f.fresh, booking.Judge(a, q.Span, q.Now, q.StaleAfter).KnownState == busy.StateFresh)
+		f.fresh = append(f.fresh, standings[i].KnownState == busy.StateFresh)
 		for _, c := range a.Claims {
 			if c.ExpiresAt.After(q.Now) && (f.holds.IsZero() || c.ExpiresAt.Before(f.holds)) {
 				f.holds = c.ExpiresAt
@@ -66,8 +71,7 @@ func (a *answers) find(question string) (found, bool) {
 }
 
 func (a *answers) remember(question string, f found) {
-	size := len(f.slots) + len(question) + 512
-	if size > mostRemembered {
+	if f.size(question) > mostRemembered {
 		return
 	}
 	a.mu.Lock()
@@ -76,30 +80,33 @@ func (a *answers) remember(question string, f found) {
 		a.of = make(map[string]found)
 	}
 	if old, is := a.of[question]; is {
-		a.bytes -= len(old.slots)
-		size = len(f.slots)
+		a.bytes -= old.size(question)
 	} else {
 		a.order = append(a.order, question)
 	}
 	a.of[question] = f
-	for a.bytes += size; a.bytes > mostRemembered; a.order = a.order[1:] {
-		a.bytes -= len(a.of[a.order[0]].slots) + len(a.order[0]) + 512
-		delete(a.of, a.order[0])
+	for a.bytes += f.size(question); a.bytes > mostRemembered; a.order = a.order[1:] {
+		first := a.order[0]
+		a.bytes -= a.of[first].size(first)
+		delete(a.of, first)
 	}
 }
 
 // simply answers a simple question, from what is remembered if that is still so.
-// Text is the question as it was asked.
-func (a *api) simply(r *request, q booking.Question, text string, fresh *freshness) (any, error) {
-	text = string(r.tenant[:]) + text
+func (a *api) simply(r *request, q booking.Question, fresh *freshness) (any, error) {
+	text := string(r.tenant[:]) + r.query
 	resources := q.Service.Resources()
 	if known, is := a.answers.find(text); is {
 		agendas, err := a.standings(r.ctx, r.tenant, resources)
 		if err != nil {
 			return nil, err
 		}
-		if known.still(foundOn(agendas, q), q.Now) {
-			return simpleAnswer(known.slots, agendas, q, fresh)
+		standings, err := booking.Standings(agendas, q)
+		if err != nil {
+			return nil, err
+		}
+		if known.still(foundOn(agendas, standings, q), q.Now) {
+			return simpleAnswer(known.slots, standings, fresh)
 		}
 	}
 	agendas, err := a.agendas(r.ctx, r.tenant, resources, q.Reads())
@@ -110,7 +117,7 @@ func (a *api) simply(r *request, q booking.Question, text string, fresh *freshne
 	if err != nil {
 		return nil, err
 	}
-	f := foundOn(agendas, q)
+	f := foundOn(agendas, offering.Standings, q)
 	if len(offering.Slots) > 0 {
 		f.until = offering.Slots[0].Start
 	}
@@ -118,24 +125,11 @@ func (a *api) simply(r *request, q booking.Question, text string, fresh *freshne
 		return nil, err
 	}
 	a.answers.remember(text, f)
-	return simpleAnswer(f.slots, agendas, q, fresh)
-}
-
-// standings reads the agendas without what takes their time.
-func (a *api) standings(ctx context.Context, tenant busy.TenantID, ids []busy.ResourceID) ([]busy.Agenda, error) {
-	agendas, err := a.Store.Standings(ctx, tenant, ids)
-	if err == nil && len(agendas) != len(ids) {
-		err = busy.ErrNotFound
-	}
-	return agendas, err
+	return simpleAnswer(f.slots, offering.Standings, fresh)
 }
 
 // simpleAnswer is an availabilityAnswer whose slots are JSON already.
-func simpleAnswer(slots []byte, agendas []busy.Agenda, q booking.Question, fresh *freshness) (any, error) {
-	standings, err := booking.Standings(agendas, q)
-	if err != nil {
-		return nil, err
-	}
+func simpleAnswer(slots []byte, standings []booking.Standing, fresh *freshness) (any, error) {
 	rest, err := json.Marshal(availabilityAnswer{Resources: summaries(standings), Freshness: fresh})
 	if err != nil {
 		return nil, err
@@ -146,3 +140,16 @@ func simpleAnswer(slots []byte, agendas []busy.Agenda, q booking.Question, fresh
 
 // parts are an answer in JSON that is sent piece by piece.
 type parts [][]byte
+
+func sendParts(w http.ResponseWriter, status int, of parts) {
+	length := 0
+	for _, part := range of {
+		length += len(part)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(length))
+	w.WriteHeader(status)
+	for _, part := range of {
+		_, _ = w.Write(part)
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -168,19 +167,6 @@ func short(s string) string {
 }
 
 // write sends an answer. An error means that nothing was sent.
-func sendParts(w http.ResponseWriter, status int, of parts) {
-	length := 0
-	for _, part := range of {
-		length += len(part)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(length))
-	w.WriteHeader(status)
-	for _, part := range of {
-		_, _ = w.Write(part)
-	}
-}
-
 func write(w http.ResponseWriter, status int, out any) error {
 	switch given := out.(type) {
 	case busy.Answer:

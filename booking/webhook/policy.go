@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/busyd/busyd/busy"
 )
 
 const (
@@ -50,7 +52,7 @@ func pause(failures int, most time.Duration, random float64) time.Duration {
 	for range min(failures, MostAttempts) - 1 {
 		d = min(4*d, most)
 	}
-	return time.Duration(float64(d) * (0.75 + random/2))
+	return busy.Jitter(d, random)
 }
 
 // asked reads the header Retry-After (RFC 9110 §10.2.3), seconds or a date, as a

@@ -185,28 +185,11 @@ func (s *session) booking(id string) (busy.Booking, error) {
 	return b, err
 }
 
-// withBooking is a command on one booking of a tenant.
-func (a *app) withBooking(c *cobra.Command, do func(s *session, b busy.Booking) error) *cobra.Command {
-	var tenant string
-	c.Args = cobra.ExactArgs(1)
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.inTenant(cmd, tenant, func(s *session) error {
-			b, err := s.booking(args[0])
-			if err != nil {
-				return err
-			}
-			return do(s, b)
-		})
-	}
-	tenantFlag(c, &tenant)
-	return c
-}
-
 func newBookingShowCommand(a *app) *cobra.Command {
-	return a.withBooking(&cobra.Command{
+	return withOne(a, &cobra.Command{
 		Use:   "show BOOKING --tenant T",
 		Short: "Show a booking with what is kept of its booker",
-	}, func(s *session, b busy.Booking) error {
+	}, (*session).booking, func(s *session, b busy.Booking) error {
 		v := viewBooking(b, s.app.now())
 		v.Details = b.Details
 		names, err := s.resourceNames()
@@ -240,10 +223,10 @@ func detailRows(d *busy.Details) [][]string {
 }
 
 func newBookingCancelCommand(a *app) *cobra.Command {
-	return a.withBooking(&cobra.Command{
+	return withOne(a, &cobra.Command{
 		Use:   "cancel BOOKING --tenant T",
 		Short: "Cancel a booking or a hold; its time is free at once",
-	}, func(s *session, b busy.Booking) error {
+	}, (*session).booking, func(s *session, b busy.Booking) error {
 		desk := newDesk(s.store, s.config.API.StaleAfter)
 		b, err := desk.Cancel(s, s.tenant.ID, b.ID, 0, nil)
 		if errors.Is(err, booking.ErrOver) {
@@ -257,10 +240,10 @@ func newBookingCancelCommand(a *app) *cobra.Command {
 }
 
 func newBookingEraseCommand(a *app) *cobra.Command {
-	return a.withBooking(&cobra.Command{
+	return withOne(a, &cobra.Command{
 		Use:   "erase-details BOOKING --tenant T",
 		Short: "Erase what is kept of a booker; the booking stays, with its times",
-	}, func(s *session, b busy.Booking) error {
+	}, (*session).booking, func(s *session, b busy.Booking) error {
 		if err := s.store.EraseDetails(s, s.tenant.ID, b.ID, s.app.now()); err != nil {
 			return err
 		}

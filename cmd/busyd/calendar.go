@@ -92,71 +92,52 @@ func blocking(c busy.Calendar) string {
 }
 
 func newCalendarSelectCommand(a *app) *cobra.Command {
-	var tenant string
 	var off bool
-	c := &cobra.Command{
+	c := withOne(a, &cobra.Command{
 		Use:   "select CALENDAR --tenant T [--off]",
 		Short: "Let a calendar block its resource's time, or not",
 		Long: `Let a calendar, named by its id or its name, block its resource's time. It is
 read at once. With --off it no longer does, and what was known of it is deleted.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.inTenant(cmd, tenant, func(s *session) error {
-				cal, err := s.calendar(args[0])
-				if err != nil {
-					return err
-				}
-				if err := s.store.Select(s, s.tenant.ID, cal.ID, !off, a.now()); err != nil {
-					return err
-				}
-				cal, err = s.store.Calendar(s, s.tenant.ID, cal.ID)
-				if err != nil {
-					return err
-				}
-				return a.show(cmd, s.viewCalendar(cal), func(w io.Writer) {
-					if off {
-						say(w, "%s no longer blocks time; what was known of it is deleted.", cal.Name)
-						return
-					}
-					say(w, "%s blocks time; it is being read.", cal.Name)
-				})
-			})
-		},
-	}
-	tenantFlag(c, &tenant)
+	}, (*session).calendar, func(s *session, cal busy.Calendar) error {
+		if err := s.store.Select(s, s.tenant.ID, cal.ID, !off, a.now()); err != nil {
+			return err
+		}
+		cal, err := s.store.Calendar(s, s.tenant.ID, cal.ID)
+		if err != nil {
+			return err
+		}
+		return a.show(s.cmd, s.viewCalendar(cal), func(w io.Writer) {
+			if off {
+				say(w, "%s no longer blocks time; what was known of it is deleted.", cal.Name)
+				return
+			}
+			say(w, "%s blocks time; it is being read.", cal.Name)
+		})
+	})
 	c.Flags().BoolVar(&off, "off", false, "no longer block time")
 	return c
 }
 
 func newCalendarIgnoreCommand(a *app) *cobra.Command {
-	var tenant string
 	var tentative, allDay bool
-	c := &cobra.Command{
+	c := withOne(a, &cobra.Command{
 		Use:   "ignore CALENDAR --tenant T [--tentative] [--all-day]",
 		Short: "Say which events of a calendar do not block time",
 		Long: `Say which events of a calendar, named by its id or its name, do not block time:
 those that are only tentative, those that last all day, both, or neither. What was
 not said before is read anew at once; until then the calendar's time is not known.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.inTenant(cmd, tenant, func(s *session) error {
-				cal, err := s.calendar(args[0])
-				if err != nil {
-					return err
-				}
-				if err := s.store.SetIgnore(s, s.tenant.ID, cal.ID, tentative, allDay, a.now()); err != nil {
-					return err
-				}
-				if cal, err = s.store.Calendar(s, s.tenant.ID, cal.ID); err != nil {
-					return err
-				}
-				return a.show(cmd, s.viewCalendar(cal), func(w io.Writer) {
-					say(w, "%s: tentative events block: %s; all-day events block: %s.", cal.Name, yesNo(!tentative), yesNo(!allDay))
-				})
-			})
-		},
-	}
-	tenantFlag(c, &tenant)
+	}, (*session).calendar, func(s *session, cal busy.Calendar) error {
+		if err := s.store.SetIgnore(s, s.tenant.ID, cal.ID, tentative, allDay, a.now()); err != nil {
+			return err
+		}
+		cal, err := s.store.Calendar(s, s.tenant.ID, cal.ID)
+		if err != nil {
+			return err
+		}
+		return a.show(s.cmd, s.viewCalendar(cal), func(w io.Writer) {
+			say(w, "%s: tentative events block: %s; all-day events block: %s.", cal.Name, yesNo(!tentative), yesNo(!allDay))
+		})
+	})
 	c.Flags().BoolVar(&tentative, "tentative", false, "tentative events do not block")
 	c.Flags().BoolVar(&allDay, "all-day", false, "all-day events do not block")
 	return c

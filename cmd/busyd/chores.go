@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
+
+	"github.com/busyd/busyd/busy"
 )
 
 const (
@@ -34,7 +36,7 @@ func (d *daemon) chores(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(time.Duration(float64(holdsEvery) * (0.75 + rand.Float64()/2))):
+		case <-time.After(busy.Jitter(holdsEvery, rand.Float64())):
 		}
 	}
 }

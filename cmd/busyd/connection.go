@@ -282,23 +282,10 @@ func newConnectionListCommand(a *app) *cobra.Command {
 }
 
 func newConnectionShowCommand(a *app) *cobra.Command {
-	var tenant string
-	c := &cobra.Command{
+	return withOne(a, &cobra.Command{
 		Use:   "show ID --tenant T",
 		Short: "Show a connection and its calendars",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.inTenant(cmd, tenant, func(s *session) error {
-				connection, err := s.connection(args[0])
-				if err != nil {
-					return err
-				}
-				return s.showConnection(connection)
-			})
-		},
-	}
-	tenantFlag(c, &tenant)
-	return c
+	}, (*session).connection, (*session).showConnection)
 }
 
 func (s *session) showConnection(connection busy.Connection) error {
@@ -376,61 +363,42 @@ shown or reused. The login is tried before anything is saved.`,
 
 // newConnectionPauseCommand pauses a connection, or resumes it.
 func newConnectionPauseCommand(a *app, paused bool) *cobra.Command {
-	var tenant string
 	c := &cobra.Command{
 		Use:   "resume ID --tenant T",
 		Short: "Have a paused account read again",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.inTenant(cmd, tenant, func(s *session) error {
-				connection, err := s.connection(args[0])
-				if err != nil {
-					return err
-				}
-				if connection, err = s.accounts().Pause(s, s.tenant.ID, connection.ID, paused); err != nil {
-					return err
-				}
-				return a.show(cmd, s.viewConnection(connection, nil), func(w io.Writer) {
-					say(w, "%s is %s now.", connection.ID, connection.State)
-				})
-			})
-		},
 	}
 	if paused {
 		c.Use, c.Short = "pause ID --tenant T", "Have nothing of an account read until it is resumed; what is known stays, and grows stale"
 	}
-	tenantFlag(c, &tenant)
-	return c
+	return withOne(a, c, (*session).connection, func(s *session, connection busy.Connection) error {
+		connection, err := s.accounts().Pause(s, s.tenant.ID, connection.ID, paused)
+		if err != nil {
+			return err
+		}
+		return a.show(s.cmd, s.viewConnection(connection, nil), func(w io.Writer) {
+			say(w, "%s is %s now.", connection.ID, connection.State)
+		})
+	})
 }
 
 func newConnectionDisconnectCommand(a *app) *cobra.Command {
-	var tenant string
 	var yes bool
-	c := &cobra.Command{
+	c := withOne(a, &cobra.Command{
 		Use:   "disconnect ID --tenant T",
 		Short: "Disconnect an account: its password and all that was read of it are deleted",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.inTenant(cmd, tenant, func(s *session) error {
-				connection, err := s.connection(args[0])
-				if err != nil {
-					return err
-				}
-				if !yes {
-					if err := confirm(cmd, "This deletes the account's password and all that was read of it.", "disconnect"); err != nil {
-						return err
-					}
-				}
-				if err := s.accounts().Disconnect(s, s.tenant.ID, connection.ID); err != nil {
-					return err
-				}
-				return a.show(cmd, map[string]busy.ConnectionID{"disconnected": connection.ID}, func(w io.Writer) {
-					say(w, "Disconnected %s. Nothing of it is kept.%s", connection.ID, parting(connection.Kind))
-				})
-			})
-		},
-	}
-	tenantFlag(c, &tenant)
+	}, (*session).connection, func(s *session, connection busy.Connection) error {
+		if !yes {
+			if err := confirm(s.cmd, "This deletes the account's password and all that was read of it.", "disconnect"); err != nil {
+				return err
+			}
+		}
+		if err := s.accounts().Disconnect(s, s.tenant.ID, connection.ID); err != nil {
+			return err
+		}
+		return a.show(s.cmd, map[string]busy.ConnectionID{"disconnected": connection.ID}, func(w io.Writer) {
+			say(w, "Disconnected %s. Nothing of it is kept.%s", connection.ID, parting(connection.Kind))
+		})
+	})
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return c
 }

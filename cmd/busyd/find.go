@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/store"
 )
@@ -45,19 +47,26 @@ func (s *session) calendar(nameOrID string) (busy.Calendar, error) {
 	if err != nil {
 		return busy.Calendar{}, err
 	}
-	var found []busy.Calendar
+	return only("calendar", all, func(c busy.Calendar) bool {
+		return c.ID.String() == strings.ToLower(nameOrID) || c.Name == nameOrID
+	})
+}
+
+// only returns the one of all that is meant.
+func only[T any](what string, all []T, meant func(T) bool) (one T, err error) {
+	found := 0
 	for _, c := range all {
-		if c.ID.String() == strings.ToLower(nameOrID) || c.Name == nameOrID {
-			found = append(found, c)
+		if meant(c) {
+			one, found = c, found+1
 		}
 	}
-	switch len(found) {
+	switch found {
 	case 0:
-		return busy.Calendar{}, missing("calendar", "calendar list")
+		return one, missing(what, what+" list")
 	case 1:
-		return found[0], nil
+		return one, nil
 	default:
-		return busy.Calendar{}, busy.Invalid("calendar", "is the name of several: give an id, see `busyd calendar list`")
+		return one, busy.Invalid(what, "is the name of several: give an id, see `busyd "+what+" list`")
 	}
 }
 
@@ -74,4 +83,21 @@ func (s *session) resourceNames() (map[busy.ResourceID]string, error) {
 		names[r.ID] = r.Name
 	}
 	return names, err
+}
+
+// withOne is a command on one thing of a tenant, which its argument names.
+func withOne[T any](a *app, c *cobra.Command, find func(s *session, name string) (T, error), do func(s *session, one T) error) *cobra.Command {
+	var tenant string
+	c.Args = cobra.ExactArgs(1)
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.inTenant(cmd, tenant, func(s *session) error {
+			one, err := find(s, args[0])
+			if err != nil {
+				return err
+			}
+			return do(s, one)
+		})
+	}
+	tenantFlag(c, &tenant)
+	return c
 }

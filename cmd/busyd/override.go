@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,11 +27,7 @@ type overrideView struct {
 }
 
 func viewOverride(o busy.Override) overrideView {
-	ranges := make([]string, len(o.Hours))
-	for i, r := range o.Hours {
-		ranges[i] = r.String()
-	}
-	return overrideView{o.ID, o.Resource, o.First.Format(time.DateOnly), o.Last.Format(time.DateOnly), o.Closed, strings.Join(ranges, " "), o.Zone}
+	return overrideView{o.ID, o.Resource, o.First.Format(time.DateOnly), o.Last.Format(time.DateOnly), o.Closed, busy.FormatRanges(o.Hours), o.Zone}
 }
 
 // word says what is different on the dates.

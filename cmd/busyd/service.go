@@ -170,26 +170,15 @@ func needsText(s busy.Service, names map[busy.ResourceID]string) string {
 }
 
 func newServiceArchiveCommand(a *app) *cobra.Command {
-	var tenant string
-	c := &cobra.Command{
+	return withOne(a, &cobra.Command{
 		Use:   "archive SERVICE --tenant T",
 		Short: "Offer a service, named by its id or its name, no longer; its bookings stay",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.inTenant(cmd, tenant, func(s *session) error {
-				service, err := s.service(args[0])
-				if err != nil {
-					return err
-				}
-				if err := s.store.ArchiveService(s, s.tenant.ID, service.ID); err != nil {
-					return err
-				}
-				return a.show(cmd, viewService(service), func(w io.Writer) { say(w, "%s is not offered any more.", service.Name) })
-			})
-		},
-	}
-	tenantFlag(c, &tenant)
-	return c
+	}, (*session).service, func(s *session, service busy.Service) error {
+		if err := s.store.ArchiveService(s, s.tenant.ID, service.ID); err != nil {
+			return err
+		}
+		return a.show(s.cmd, viewService(service), func(w io.Writer) { say(w, "%s is not offered any more.", service.Name) })
+	})
 }
 
 // service finds a service by its id, or by its name if that is the only one of
@@ -199,18 +188,7 @@ func (s *session) service(nameOrID string) (busy.Service, error) {
 	if err != nil {
 		return busy.Service{}, err
 	}
-	var found []busy.Service
-	for _, service := range all {
-		if service.ID.String() == strings.ToLower(nameOrID) || service.Name == nameOrID {
-			found = append(found, service)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return busy.Service{}, missing("service", "service list")
-	case 1:
-		return found[0], nil
-	default:
-		return busy.Service{}, busy.Invalid("service", "is the name of several: give an id, see `busyd service list`")
-	}
+	return only("service", all, func(service busy.Service) bool {
+		return service.ID.String() == strings.ToLower(nameOrID) || service.Name == nameOrID
+	})
 }

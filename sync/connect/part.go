@@ -99,7 +99,7 @@ func (s *Service) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Duration(float64(look) * (0.75 + s.Random()/2))):
+		case <-time.After(busy.Jitter(look, s.Random())):
 		}
 	}
 }

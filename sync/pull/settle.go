@@ -140,14 +140,13 @@ func (r *run) backoff() time.Duration {
 	return d
 }
 
-// jitter moves d by up to a quarter either way, so that calendars that were
-// connected together drift apart.
+// jitter lets calendars that were connected together drift apart.
 func (r *run) jitter(d time.Duration) time.Duration {
 	f := rand.Float64
 	if r.Random != nil {
 		f = r.Random.Float64
 	}
-	return time.Duration(float64(d) * (0.75 + f()/2))
+	return busy.Jitter(d, f())
 }
 
 func isProviders(err error) bool {

@@ -81,7 +81,7 @@ func (l *Listener) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Duration(float64(l.Lease/4) * (0.75 + l.Random()/2))):
+		case <-time.After(busy.Jitter(l.Lease/4, l.Random())):
 		}
 	}
 }
@@ -181,7 +181,7 @@ func (l *Listener) follow(ctx context.Context, f busy.Stream) {
 			l.changed(ctx, f) // the run that follows finds out, and asks for another grant
 			pause = longestPause
 		}
-		wait := max(time.Duration(float64(pause)*(0.75+l.Random()/2)), providers.AfterOf(err))
+		wait := max(busy.Jitter(pause, l.Random()), providers.AfterOf(err))
 		select {
 		case <-ctx.Done():
 			return
