@@ -171,12 +171,12 @@ func TestWhatWasGrantedIsKept(t *testing.T) {
 		only(s)
 		s.Notice, s.MaxPerDay = 30*time.Minute, 1
 	})
-	held, token := o.mustHold(half(0))
+	held, token := o.mustHold(half(1))
 	o.clock = o.clock.Add(9 * time.Minute)
-	if _, err := o.Renew(t.Context(), o.tenant, held.ID, token, time.Hour, nil); err != nil {
+	if _, err := o.Renew(t.Context(), o.tenant, held.ID, token, 2*time.Hour, nil); err != nil {
 		t.Fatal(err)
 	}
-	o.clock = half(0).Add(-time.Minute)
+	o.clock = half(1).Add(-time.Minute)
 	s := o.services[busy.ServiceID{1}]
 	s.Duration, s.Interval, s.Before = time.Hour, 7*time.Minute, time.Hour
 	o.services[s.ID] = s
@@ -201,7 +201,9 @@ func TestPendingTakesItsTimeUntilItIsConfirmed(t *testing.T) {
 		t.Fatalf("%+v %v", b, err)
 	}
 	_, err = o.Confirm(t.Context(), o.tenant, b.ID, 0, nil)
-	o.refused(err, CauseState)
+	if r := o.refused(err, CauseState); len(r.Alternatives) > 0 {
+		t.Error("another time would not help")
+	}
 }
 
 func TestReschedulingIsOneStep(t *testing.T) {
