@@ -98,14 +98,14 @@ type slot struct {
 	Start     time.Time `json:"start"`
 	End       time.Time `json:"end" doc:"Exclusive."`
 	Resources []string  `json:"resources" nullable:"false" doc:"The ids of those who are free, in the order asked."`
-	Seats     *int      `json:"seats,omitempty" doc:"The most that a meeting then still has; absent where meetings have one."`
+	Seats     *int      `json:"seats,omitempty" doc:"The most that one meeting then still has; absent in a list of meetings with one seat."`
 }
 
 func (a *api) getAvailability(r *request) (any, error) {
 	resources, wanted := r.params.resources(), r.params.wish()
 	duration, interval := r.params.length(durationLength), r.params.length(intervalLength)
 	q := booking.Question{
-		Service: booking.AnyOf(resources, duration, interval, r.params.policy()), Span: r.params.span(), Now: r.now,
+		Service: booking.AnyOf(resources, duration, interval, r.params.policy()), Span: r.params.span(),
 		StaleAfter: a.StaleAfter, Form: booking.OverlappingSlots, MaxOffers: MaxOffers,
 	}
 	if err := r.params.err(); err != nil {
@@ -115,5 +115,6 @@ func (a *api) getAvailability(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	q.Now = a.Now() // some time may have passed
 	return a.simply(r, q, fresh)
 }

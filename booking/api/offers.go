@@ -141,7 +141,7 @@ func (a *api) askAvailability(r *request) (any, error) {
 	left := MaxOffers
 	for i, s := range services {
 		ask := booking.Question{
-			Service: s, Span: q.span, Now: r.now, StaleAfter: a.StaleAfter, Form: q.form, Resources: q.resources, Seats: q.seats,
+			Service: s, Span: q.span, Now: a.Now(), StaleAfter: a.StaleAfter, Form: q.form, Resources: q.resources, Seats: q.seats,
 			Ignore: ignore, MaxOffers: left,
 		}
 		if out.Services[i], err = a.offer(r, ask, q.explain, &left); err != nil {
@@ -186,7 +186,7 @@ func (a *api) offer(r *request, q booking.Question, explain bool, left *int) (of
 		return offering{}, err
 	}
 	out := offering{Resources: summaries(found.Standings)}
-	out.Slots = slotsOf(found.Slots, out.Resources)
+	out.Slots = slotsOf(found.Slots, out.Resources, q.Service.Capacity > 1)
 	for _, s := range found.Slots {
 		*left -= len(s.Resources)
 	}
@@ -200,8 +200,9 @@ func (a *api) offer(r *request, q booking.Question, explain bool, left *int) (of
 	return out, err
 }
 
-// slotsOf tells the slots, whose resources are indexes into those.
-func slotsOf(slots []booking.Slot, resources []resourceSummary) []slot {
+// slotsOf tells the slots, whose resources are indexes into those, and their seats
+// where meetings are shared.
+func slotsOf(slots []booking.Slot, resources []resourceSummary, shared bool) []slot {
 	out := make([]slot, len(slots))
 	for i, s := range slots {
 		ids := make([]string, len(s.Resources))
@@ -209,7 +210,7 @@ func slotsOf(slots []booking.Slot, resources []resourceSummary) []slot {
 			ids[j] = resources[resource].ID
 		}
 		out[i] = slot{Start: s.Start.UTC(), End: s.End.UTC(), Resources: ids}
-		if s.Seats > 1 {
+		if shared {
 			out[i].Seats = &s.Seats
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -116,6 +117,9 @@ func success(status int, body any, header map[string]string) (busy.Answer, error
 func send(w http.ResponseWriter, answer busy.Answer) {
 	for name, value := range answer.Header {
 		w.Header().Set(name, value)
+	}
+	if len(answer.Body) > 0 {
+		w.Header().Set("Content-Length", strconv.Itoa(len(answer.Body)))
 	}
 	w.WriteHeader(answer.Status)
 	_, _ = w.Write(answer.Body)

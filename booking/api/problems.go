@@ -190,7 +190,7 @@ func problemBody(p problem, err error, request string) Problem {
 	var refused *booking.Refusal
 	if errors.As(err, &refused) {
 		body.Reason, body.Resources = cause(refused.Cause), summaries(refused.Standings)
-		body.Alternatives = slotsOf(refused.Alternatives, body.Resources)
+		body.Alternatives = slotsOf(refused.Alternatives, body.Resources, true)
 	}
 	return body
 }

@@ -121,7 +121,7 @@ func (a *api) simply(r *request, q booking.Question, fresh *freshness) (any, err
 	if len(offering.Slots) > 0 {
 		f.until = offering.Slots[0].Start
 	}
-	if f.slots, err = json.Marshal(slotsOf(offering.Slots, summaries(offering.Standings))); err != nil {
+	if f.slots, err = json.Marshal(slotsOf(offering.Slots, summaries(offering.Standings), false)); err != nil {
 		return nil, err
 	}
 	a.answers.remember(text, f)
