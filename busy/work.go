@@ -43,7 +43,7 @@ type Work struct {
 	Connected  ConnectionState
 	Grant      Secret // as the provider's connect step returned it
 	Remote     Secret // the provider's address of the calendar
-	Cursor     []byte // nil: none
+	Cursor     []byte // empty: none
 	Zone       string // in which floating times and dates are read; an IANA name
 	Freshness
 	// Expanded is the zone that the stored blocks were computed in.
@@ -76,7 +76,8 @@ type Held struct {
 // Page is one transaction's worth of a run.
 type Page struct {
 	Change
-	// Cursor replaces the stored one in the same transaction; nil keeps it.
+	// Cursor replaces the stored one in the same transaction; nil keeps it, and an
+	// empty one leaves none.
 	Cursor []byte
 	// Seen ends a complete listing: objects whose keys it does not hold are
 	// removed. nil: nothing is.

@@ -47,7 +47,7 @@ func (r *run) read(ctx context.Context) error {
 	}
 
 	cursor := providers.Cursor(r.work.Cursor)
-	if r.wantsFull() {
+	if r.wantsFull() || len(cursor) == 0 {
 		cursor = nil
 	}
 	err = r.readFrom(ctx, session, cursor)
@@ -120,8 +120,9 @@ func see(seen map[string]struct{}, page providers.Page) map[string]struct{} {
 }
 
 // write commits one page. Until a complete listing has ended its cursor is not
-// kept: a run that dies before begins the listing anew, and finds most objects
-// held.
+// kept, nor is the old one once something was written: the calendar could go back
+// to what that marks, and what was written would stay. A run that dies before
+// begins the listing anew, and finds most objects held.
 func (r *run) write(ctx context.Context, page providers.Page, seen map[string]struct{}) error {
 	p := busy.Page{Change: page.Change, Window: r.window, Zone: r.work.Zone, At: r.Now()}
 	p.Reexpand = !r.expanded && !r.isExpanded()
@@ -136,6 +137,9 @@ func (r *run) write(ctx context.Context, page providers.Page, seen map[string]st
 	}
 	if r.isNothing(p) {
 		return nil
+	}
+	if page.Full && page.More {
+		p.Cursor = []byte{}
 	}
 	tally, err := r.Store.Apply(ctx, r.work.Lease, p, r.expand)
 	if err != nil {
