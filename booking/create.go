@@ -71,7 +71,7 @@ func (d *Desk) change(ctx context.Context, tenant busy.TenantID, id busy.Booking
 		if err != nil {
 			return err
 		}
-		service, err := d.Store.Service(ctx, tenant, b.Service)
+		service, err := d.Store.BookedService(ctx, tenant, b.Service)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,10 @@ import (
 // Store is what a desk reads and writes. An id that is not the tenant's is
 // busy.ErrNotFound.
 type Store interface {
+	// Service finds no archived service, of which nothing new is booked;
+	// BookedService does.
 	Service(ctx context.Context, tenant busy.TenantID, id busy.ServiceID) (busy.Service, error)
+	BookedService(ctx context.Context, tenant busy.TenantID, id busy.ServiceID) (busy.Service, error)
 	Booking(ctx context.Context, tenant busy.TenantID, id busy.BookingID) (busy.Booking, error)
 	// Agendas reads the agendas in the order of the resources, as of one moment.
 	Agendas(ctx context.Context, tenant busy.TenantID, resources []busy.ResourceID, span busy.Span) ([]busy.Agenda, error)

@@ -421,3 +421,35 @@ func TestManyWantOneSlot(t *testing.T) {
 		t.Errorf("%d have it, with %d claims", had, len(o.agendas[ann].Claims))
 	}
 }
+
+// What was booked or held of a service that is archived since stays, and can be
+// moved; nothing new is booked of it.
+func TestABookingOutlivesItsService(t *testing.T) {
+	o := newOffice(t, only)
+	ctx := t.Context()
+	pending, err := o.Book(ctx, o.tenant, BookRequest{Service: busy.ServiceID{1}, Start: half(0), Pending: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold, token := o.mustHold(half(1))
+	o.archived, o.services = o.services, nil
+	if _, err := o.book(half(2)); !errors.Is(err, busy.ErrNotFound) {
+		t.Errorf("a new booking: %v", err)
+	}
+	for _, step := range []struct {
+		name string
+		do   func() (busy.Booking, error)
+	}{
+		{"confirm", func() (busy.Booking, error) { return o.Confirm(ctx, o.tenant, pending.ID, 0, nil) }},
+		{"reschedule", func() (busy.Booking, error) { return o.Reschedule(ctx, o.tenant, pending.ID, 0, half(3), nil, nil) }},
+		{"renew", func() (busy.Booking, error) { return o.Renew(ctx, o.tenant, hold.ID, token, time.Minute, nil) }},
+		{"book the hold", func() (busy.Booking, error) {
+			return o.Book(ctx, o.tenant, BookRequest{Hold: hold.ID, Token: token})
+		}},
+		{"cancel", func() (busy.Booking, error) { return o.Cancel(ctx, o.tenant, hold.ID, 0, nil) }},
+	} {
+		if _, err := step.do(); err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		}
+	}
+}

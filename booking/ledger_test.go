@@ -15,6 +15,7 @@ type ledger struct {
 	mu       sync.Mutex
 	now      func() time.Time
 	services map[busy.ServiceID]busy.Service
+	archived map[busy.ServiceID]busy.Service
 	agendas  map[busy.ResourceID]busy.Agenda
 	bookings map[busy.BookingID]busy.Booking
 	written  []busy.Proposal
@@ -30,6 +31,13 @@ func (l *ledger) Service(_ context.Context, _ busy.TenantID, id busy.ServiceID) 
 		return s, busy.ErrNotFound
 	}
 	return s, nil
+}
+
+func (l *ledger) BookedService(ctx context.Context, tenant busy.TenantID, id busy.ServiceID) (busy.Service, error) {
+	if s, ok := l.archived[id]; ok {
+		return s, nil
+	}
+	return l.Service(ctx, tenant, id)
 }
 
 func (l *ledger) Booking(_ context.Context, _ busy.TenantID, id busy.BookingID) (busy.Booking, error) {

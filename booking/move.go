@@ -24,7 +24,7 @@ func (d *Desk) Reschedule(ctx context.Context, tenant busy.TenantID, id busy.Boo
 		if b.State == busy.BookingHeld {
 			return &Refusal{Cause: CauseState}
 		}
-		service, err := d.Store.Service(ctx, tenant, b.Service)
+		service, err := d.Store.BookedService(ctx, tenant, b.Service)
 		if err != nil {
 			return err
 		}

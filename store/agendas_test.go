@@ -27,7 +27,7 @@ func TestAgendasInTheOrderAsked(t *testing.T) {
 	want := []busy.Agenda{
 		{Resource: idle, Version: 1},
 		{
-			Resource: r.resource, Calendars: calendars, Version: 3,
+			Resource: r.resource, Calendars: calendars, Version: 5,
 			Blocks: []busy.Block{{Start: at(10), End: at(11), State: busy.Busy}, {Start: at(14), End: at(15), State: busy.Busy}},
 		},
 		{Resource: idle, Version: 1},

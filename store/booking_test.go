@@ -201,7 +201,11 @@ func TestAProposalIsWrittenOnlyOnWhatItWasDecidedOn(t *testing.T) {
 			func() { o.calendarOf(o.resources[0]).events(meeting("a", 20)) },
 		},
 		"the booking itself": {
-			func() busy.Proposal { return busy.Proposal{Booking: first, Was: first.Version} },
+			func() busy.Proposal {
+				cancelled := first
+				cancelled.State = busy.BookingCancelled
+				return busy.Proposal{Booking: cancelled, Was: first.Version}
+			},
 			func() { must(t, o.Store.EraseDetails(ctx, o.tenant, first.ID, now)) },
 		},
 		"the booking, rescheduled": {
@@ -223,10 +227,19 @@ func TestAProposalIsWrittenOnlyOnWhatItWasDecidedOn(t *testing.T) {
 			},
 			func() {},
 		},
+		"no service": {
+			func() busy.Proposal {
+				b := o.booking(at(10), o.resources[0])
+				b.Service = newID[busy.Service](t)
+				return o.proposal(b)
+			},
+			func() {},
+		},
 		"no resource": {
 			func() busy.Proposal {
 				p := o.proposal(o.booking(at(10), o.resources[0]))
 				p.Seen[0].Resource = newID[busy.Resource](t)
+				p.Booking.Resources = []busy.ResourceID{p.Seen[0].Resource}
 				return p
 			},
 			func() {},
@@ -317,6 +330,16 @@ func TestTheDatabaseRefusesWhatOverlaps(t *testing.T) {
 	shared := o.booking(at(10), o.resources[0])
 	shared.Session = taken.Session
 	o.book(shared)
+}
+
+// A claim on an agenda that nobody has compared or locked is a mistake of ours.
+func TestAProposalHasSeenWhatItTakes(t *testing.T) {
+	o := openOffice(t, 2)
+	p := o.proposal(o.booking(at(10), o.resources...))
+	p.Seen = p.Seen[1:]
+	if err := o.Store.Propose(ctx, o.tenant, p); err == nil || len(o.claims(o.resources[1])) > 0 {
+		t.Fatalf("error %v", err)
+	}
 }
 
 func TestDecideWritesWhatIsDecidedOnLockedAgendas(t *testing.T) {
@@ -434,6 +457,11 @@ func TestServices(t *testing.T) {
 	check(s)
 	_, err = o.Store.Service(ctx, o.tenant, o.service.ID)
 	expect(t, err, busy.ErrNotFound)
+	archived, err := o.Store.BookedService(ctx, o.tenant, o.service.ID)
+	must(t, err)
+	if diff := cmp.Diff(o.service.Needs, archived.Needs); diff != "" || archived.ID != o.service.ID {
+		t.Errorf("what is archived (-want +got):\n%s", diff)
+	}
 	expect(t, o.Store.ArchiveService(ctx, o.tenant, o.service.ID), busy.ErrNotFound)
 	expect(t, o.Store.ReplaceService(ctx, o.tenant, o.service), busy.ErrNotFound)
 	_, err = o.Store.CreateService(ctx, o.tenant, s)
@@ -583,11 +611,11 @@ func TestNothingChangesAnAgendaWithoutItsVersion(t *testing.T) {
 			held = o.book(held)
 		}},
 		{"its end, noticed by the next", func() {
-			b := o.booking(at(9), resource)
+			b := o.booking(at(8), resource)
 			b.ChangedAt = now.Add(time.Hour)
 			o.book(b)
 		}},
-		{"another hold", func() { held = o.hold(at(8), now.Add(time.Minute), resource) }},
+		{"another hold", func() { held = o.hold(at(9), now.Add(time.Minute), resource) }},
 		{"its end, noticed by the sweep", func() {
 			n, err := o.Store.ExpireHolds(ctx, now.Add(time.Hour), 10)
 			must(t, err)
@@ -614,6 +642,7 @@ func TestNothingChangesAnAgendaWithoutItsVersion(t *testing.T) {
 			r.take()
 			r.events(meeting("a", 10), tentative(meeting("t", 12)))
 		}},
+		{"another calendar", func() { o.Connection(t, o.tenant, resource, "another") }},
 		{"deselecting", func() { must(t, o.Store.Select(ctx, o.tenant, r.calendar.ID, false, now)) }},
 		{"selecting", func() { must(t, o.Store.Select(ctx, o.tenant, r.calendar.ID, true, now)) }},
 		{"reading again", func() {

@@ -82,9 +82,8 @@ func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c bu
 // of the same kind that waits for the resource's first consent, whose id and age it
 // keeps, or in a new row. Its resource is locked from here on.
 func (tx *Tx) place(ctx context.Context, c *busy.Connection) error {
-	if _, err := tx.Exec(ctx, `select from resources where tenant_id = $1 and id = $2 for no key update`,
-		arg(tx.Tenant), arg(c.Resource)); err != nil {
-		return failed("lock the resource", err)
+	if err := tx.bump(ctx, c.Resource); err != nil {
+		return err
 	}
 	err := tx.QueryRow(ctx, `
 		select id, created_at from connections

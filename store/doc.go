@@ -6,6 +6,11 @@
 // with a time takes it from the caller. Times are kept to the microsecond.
 //
 // Errors are those of package busy where a caller can do something about them:
-// ErrNotFound, ErrExists, ErrInvalid, ErrFenced, ErrNotDue. Others name the
-// operation and the SQLSTATE, never a value.
+// ErrNotFound, ErrExists, ErrInvalid, ErrFenced, ErrNotDue, ErrChanged, ErrTaken,
+// ErrInFlight, ErrOtherRequest. Others name the operation and the SQLSTATE, never a
+// value.
+//
+// Rows are locked in one order: connection, calendars, resources by id, bookings by
+// id. Whoever changes what an agenda says raises the resource's version first, which
+// locks it until the change is committed.
 package store

@@ -15,10 +15,16 @@ import (
 var OpenTuned = open
 
 const (
-	AgendaWeeks   = agendaWeeks
-	ClaimQuery    = claimQuery
-	DispatchQuery = dispatchQuery
-	ListenQuery   = listenQuery
+	AgendaWeeks      = agendaWeeks
+	AgendaClaims     = agendaClaims
+	AgendaOverrides  = agendaOverrides
+	BumpSeen         = bumpSeen
+	ExpireHoldsQuery = expireHolds
+	CollisionQuery   = collisionQuery
+	ResolveConflicts = resolveConflicts
+	ClaimQuery       = claimQuery
+	DispatchQuery    = dispatchQuery
+	ListenQuery      = listenQuery
 )
 
 func TenantTables() []string { return tenantTables() }
@@ -76,4 +82,10 @@ func Tell(ctx context.Context, tx *Tx, m busy.Message) (busy.Message, error) {
 	batch := &pgx.Batch{}
 	queueMessage(batch, tx.Tenant, m)
 	return m, tx.SendBatch(ctx, batch).Close()
+}
+
+// SealProposal seals what a proposal has sealed: the details and the answer.
+func SealProposal(ctx context.Context, s *Store, tenant busy.TenantID, p busy.Proposal) (details, answer []byte, err error) {
+	sealed, err := s.sealProposal(ctx, tenant, p)
+	return sealed.details, sealed.once.answer, err
 }

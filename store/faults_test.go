@@ -45,16 +45,19 @@ func (c *roundTrips) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
+// countTrips counts the round trips of all the connections that are made.
+func countTrips(c *pgxpool.Config, count *atomic.Int64) {
+	dial := c.ConnConfig.DialFunc
+	c.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		return &roundTrips{Conn: conn, count: count}, err
+	}
+}
+
 func TestAQuietPollIsTwoRoundTrips(t *testing.T) {
 	r := begin(t)
 	var count atomic.Int64
-	s, err := store.OpenTuned(ctx, store.Config{URL: r.AppURL, Keys: r.Keys, MaxConns: 1}, func(c *pgxpool.Config) {
-		dial := c.ConnConfig.DialFunc
-		c.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dial(ctx, network, addr)
-			return &roundTrips{Conn: conn, count: &count}, err
-		}
-	})
+	s, err := store.OpenTuned(ctx, store.Config{URL: r.AppURL, Keys: r.Keys, MaxConns: 1}, func(c *pgxpool.Config) { countTrips(c, &count) })
 	must(t, err)
 	defer s.Close()
 	at := now.AddDate(0, 0, 1)

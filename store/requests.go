@@ -132,20 +132,18 @@ func (s *Store) Answer(ctx context.Context, tenant busy.TenantID, once busy.Once
 	batch.Queue(setTenant, tenant.String())
 	batch.Queue(commitLazily)
 	queueAnswer(batch, tenant, once, sealed, busy.BookingID{}, micros(now))
-	return proposed(s.app.SendBatch(ctx, batch).Close())
+	return proposed("keep the answer", s.app.SendBatch(ctx, batch).Close())
 }
 
 // queueAnswer keeps the answer, with which the key is no longer any attempt's. The
 // reservation may be missing: a crash can have undone it.
 func queueAnswer(batch *pgx.Batch, tenant busy.TenantID, once busy.Once, sealed sealedOnce, booking busy.BookingID, now time.Time) {
 	batch.Queue(`
-		with kept as (
-			insert into requests as r (tenant_id, key, request, taken, taken_at, answer_sealed, booking_id)
-			values ($1, $2, $3, $4, $5, $6, $7)
-			on conflict (tenant_id, key) do update set answer_sealed = excluded.answer_sealed, booking_id = excluded.booking_id
-			where r.taken = excluded.taken and r.answer_sealed is null returning 1
-		)
-		select expect_unchanged(exists (select from kept))`,
+		insert into requests as r (tenant_id, key, request, taken, taken_at, answer_sealed, booking_id)
+		values ($1, $2, $3, $4, $5, $6, $7)
+		on conflict (tenant_id, key) do update
+		set taken = case when r.taken = excluded.taken and r.answer_sealed is null then r.taken else abandon() end,
+			answer_sealed = excluded.answer_sealed, booking_id = excluded.booking_id`,
 		arg(tenant), sealed.key[:], once.Request, once.Taken, now, sealed.answer, argID(booking))
 }
 

@@ -139,13 +139,23 @@ const servicesQuery = `
 	select s.id, s.name, s.duration, s.buffer_before, s.buffer_after, s.notice, s.horizon, s.slot_interval, s.align, s.max_per_day,
 		s.max_per_week, s.capacity, s.policy, s.stale_after, n.need, n.count, n.resource_id
 	from services s join needs n on n.tenant_id = $1 and n.service_id = s.id
-	where s.tenant_id = $1 and not s.archived and ($2::uuid is null or s.id = $2)
+	where s.tenant_id = $1 and ($2::uuid is null or s.id = $2) and ($3 or not s.archived)
 	order by s.name, s.id, n.need, n.n`
 
 // Service returns one service that is not archived. It is one round trip.
 // ErrNotFound.
 func (s *Store) Service(ctx context.Context, tenant busy.TenantID, id busy.ServiceID) (busy.Service, error) {
-	found, err := s.services(ctx, tenant, id)
+	return s.service(ctx, tenant, id, false)
+}
+
+// BookedService returns a service that may be archived: bookings that were made of
+// it stay. It is one round trip. ErrNotFound.
+func (s *Store) BookedService(ctx context.Context, tenant busy.TenantID, id busy.ServiceID) (busy.Service, error) {
+	return s.service(ctx, tenant, id, true)
+}
+
+func (s *Store) service(ctx context.Context, tenant busy.TenantID, id busy.ServiceID, archived bool) (busy.Service, error) {
+	found, err := s.services(ctx, tenant, id, archived)
 	if err == nil && len(found) == 0 {
 		err = busy.ErrNotFound
 	}
@@ -157,14 +167,14 @@ func (s *Store) Service(ctx context.Context, tenant busy.TenantID, id busy.Servi
 
 // Services lists the services that are not archived, by name.
 func (s *Store) Services(ctx context.Context, tenant busy.TenantID) ([]busy.Service, error) {
-	found, err := s.services(ctx, tenant, busy.ServiceID{})
+	found, err := s.services(ctx, tenant, busy.ServiceID{}, false)
 	return found, failed("list services", err)
 }
 
-func (s *Store) services(ctx context.Context, tenant busy.TenantID, id busy.ServiceID) (found []busy.Service, err error) {
+func (s *Store) services(ctx context.Context, tenant busy.TenantID, id busy.ServiceID, archived bool) (found []busy.Service, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(setTenant, tenant.String())
-	batch.Queue(servicesQuery, arg(tenant), argID(id)).Query(func(rows pgx.Rows) error {
+	batch.Queue(servicesQuery, arg(tenant), argID(id), archived).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var need busy.Need
 			var n int

@@ -201,6 +201,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			return err
 		},
 		"Service":        func() error { _, err := s.Service(ctx, me, theirs.service.ID); return err },
+		"BookedService":  func() error { _, err := s.BookedService(ctx, me, theirs.service.ID); return err },
 		"ArchiveService": func() error { return s.ArchiveService(ctx, me, theirs.service.ID) },
 		"ReplaceService": func() error { return s.ReplaceService(ctx, me, theirs.service) },
 		"ReplaceService with the other's resource": func() error {
@@ -223,11 +224,6 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		"Booking":        func() error { _, err := s.Booking(ctx, me, theirs.booking.ID); return err },
 		"EraseDetails":   func() error { return s.EraseDetails(ctx, me, theirs.booking.ID, now) },
 		"SetIgnore":      func() error { return s.SetIgnore(ctx, me, theirs.calendar.ID, true, true, now) },
-		"Propose for the other's service": func() error {
-			o := mine.office()
-			o.service = theirs.service
-			return s.Propose(ctx, me, o.proposal(o.booking(at(20), mine.resource.ID)))
-		},
 		"Decide": func() error {
 			return s.Decide(ctx, me, []busy.ResourceID{theirs.resource.ID}, window, func([]busy.Agenda) (busy.Proposal, error) {
 				t.Error("the other tenant's agenda is handed out")
@@ -266,9 +262,12 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		must(t, s.Delivered(ctx, theirs.to, seq))
 		must(t, s.Undelivered(ctx, theirs.to, seq, time.Time{}))
 	}
+	moved, cancelled, served := theirs.booking, theirs.booking, mine.office()
+	moved.Resources, cancelled.State, served.service = []busy.ResourceID{mine.resource.ID}, busy.BookingCancelled, theirs.service
 	for name, p := range map[string]busy.Proposal{
-		"to move the other's booking":   {Booking: theirs.booking, Was: theirs.booking.Version, Seen: mine.office().versions(mine.resource.ID)},
-		"to cancel the other's booking": {Booking: theirs.booking, Was: theirs.booking.Version},
+		"to move the other's booking":   {Booking: moved, Was: moved.Version, Seen: mine.office().versions(mine.resource.ID)},
+		"to cancel the other's booking": {Booking: cancelled, Was: cancelled.Version},
+		"for the other's service":       served.proposal(served.booking(at(20), mine.resource.ID)),
 		"on the other's agenda": {
 			Booking: mine.office().booking(at(20), theirs.resource.ID), Seen: theirs.office().versions(theirs.resource.ID),
 		},

@@ -14,6 +14,7 @@ import (
 // ledger is what a tenant of the house has of services and bookings.
 type ledger struct {
 	services  []busy.Service
+	archived  []busy.Service
 	bookings  []busy.Booking
 	conflicts []busy.Conflict
 	answers   map[string]*busy.Once
@@ -174,6 +175,15 @@ func (h *house) Service(_ context.Context, tenant busy.TenantID, id busy.Service
 	return busy.Service{}, busy.ErrNotFound
 }
 
+func (h *house) BookedService(ctx context.Context, tenant busy.TenantID, id busy.ServiceID) (busy.Service, error) {
+	for _, s := range h.tenant(tenant).archived {
+		if s.ID == id {
+			return s, h.err
+		}
+	}
+	return h.Service(ctx, tenant, id)
+}
+
 func (h *house) Services(_ context.Context, tenant busy.TenantID) ([]busy.Service, error) {
 	return slices.Clone(h.tenant(tenant).services), h.err
 }
@@ -184,6 +194,7 @@ func (h *house) ArchiveService(_ context.Context, tenant busy.TenantID, id busy.
 	if i < 0 {
 		return busy.ErrNotFound
 	}
+	ten.archived = append(ten.archived, ten.services[i])
 	ten.services = slices.Delete(ten.services, i, i+1)
 	return h.err
 }
