@@ -127,6 +127,9 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	a.mount()
+	if err := a.mountBookPage(); err != nil {
+		return nil, err
+	}
 	return a.guard(a.mux), nil
 }
 
