@@ -15,7 +15,7 @@ GOVULNCHECK   = v1.1.4
 PKG      ?= ./...
 RUN      ?= .
 FUZZTIME ?= 30s
-SEEDS    ?= 4000
+SEEDS    ?= 10000
 ATTEMPTS ?= 10000000
 BIN      := $(CURDIR)/.cache/bin
 

@@ -36,7 +36,7 @@ func (d *Desk) Book(ctx context.Context, tenant busy.TenantID, r BookRequest) (b
 		if err := owned(*b, r.Token); err != nil {
 			return "", err
 		}
-		b.State, b.ExpiresAt, b.Owner = state, time.Time{}, nil
+		b.State, b.ExpiresAt = state, time.Time{}
 		if r.Details != nil {
 			b.Details = r.Details
 		}

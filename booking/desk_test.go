@@ -1,6 +1,7 @@
 package booking
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -136,7 +137,7 @@ func TestAHoldIsItsOwners(t *testing.T) {
 	o.clock = o.clock.Add(9 * time.Minute)
 	b, err := o.Book(t.Context(), o.tenant, BookRequest{Hold: held.ID, Token: token, Details: &busy.Details{Reference: "r"}})
 	if err != nil || b.ID != held.ID || b.Session != held.Session || b.State != busy.BookingConfirmed || b.Version != 3 ||
-		!b.ExpiresAt.IsZero() || b.Owner != nil || b.Details.Reference != "r" || !b.CreatedAt.Equal(held.CreatedAt) {
+		!b.ExpiresAt.IsZero() || !bytes.Equal(b.Owner, held.Owner) || b.Details.Reference != "r" || !b.CreatedAt.Equal(held.CreatedAt) {
 		t.Fatalf("%+v %v", b, err)
 	}
 	_, err = o.Book(t.Context(), o.tenant, BookRequest{Hold: held.ID, Token: token})

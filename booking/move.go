@@ -56,7 +56,7 @@ func (d *Desk) Cancel(ctx context.Context, tenant busy.TenantID, id busy.Booking
 		}
 		now := d.Now()
 		cancelled = b
-		cancelled.State, cancelled.ExpiresAt, cancelled.Owner = busy.BookingCancelled, time.Time{}, nil
+		cancelled.State, cancelled.ExpiresAt = busy.BookingCancelled, time.Time{}
 		kind := busy.BookingWasCancelled
 		if b.State == busy.BookingHeld {
 			kind = busy.AvailabilityChanged

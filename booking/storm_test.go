@@ -237,7 +237,8 @@ var mustNotBe = map[string]string{
 	"a meeting has more bookings than seats": `
 		select count(*) from (
 			select sum(c.seats) as taken, min(s.capacity) as seats from claims c join services s on s.tenant_id = c.tenant_id and s.id = c.service_id
-			where c.live group by c.tenant_id, c.resource_id, c.session_id) x
+			where c.live and (c.expires_at is null or c.expires_at > clock_timestamp())
+			group by c.tenant_id, c.resource_id, c.session_id) x
 		where taken > seats`,
 	"bookings of one meeting differ": `
 		select count(*) from (

@@ -278,13 +278,27 @@ func expandSingles(_ context.Context, events []busy.Event) ([]busy.Occurrence, e
 	return all, nil
 }
 
-// careless is a store that forgets to compare what was seen: a check before the
-// booking, and then the booking, as most do it.
+// careless is a store that writes whatever was seen: a check before the booking, and
+// then the booking, as most do it.
 type careless struct{ *store.Store }
 
 func (c careless) Propose(ctx context.Context, tenant busy.TenantID, p busy.Proposal) error {
-	p.Seen = nil
-	return c.Store.Propose(ctx, tenant, p)
+	resources := make([]busy.ResourceID, len(p.Seen))
+	for i, seen := range p.Seen {
+		resources[i] = seen.Resource
+	}
+	for {
+		now, err := c.Standings(ctx, tenant, resources)
+		if err != nil {
+			return err
+		}
+		for i, a := range now {
+			p.Seen[i].Version = a.Version
+		}
+		if err := c.Store.Propose(ctx, tenant, p); !errors.Is(err, busy.ErrChanged) || p.Was != 0 {
+			return err
+		}
+	}
 }
 
 func (c careless) Decide(ctx context.Context, tenant busy.TenantID, resources []busy.ResourceID, span busy.Span,

@@ -17,7 +17,8 @@ type Booking struct {
 	State   BookingState
 	// ExpiresAt is when a hold ceases; zero for every other state.
 	ExpiresAt time.Time
-	// Owner is the SHA-256 of the token that a hold's owner shows; nil: none.
+	// Owner is the SHA-256 of the token that a hold's owner shows, which stays with
+	// what was booked of it; nil: none.
 	Owner []byte
 	// Details are what the booker is known by. They are opaque, sealed at rest, and
 	// nil once erased.

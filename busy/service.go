@@ -38,6 +38,9 @@ type Service struct {
 	// daemon's.
 	StaleAfter time.Duration
 
+	// Public services have a page on which whoever has its link books.
+	Public bool
+
 	// Needs are the groups that serve a meeting, all of them together.
 	Needs []Need
 }

@@ -37,7 +37,7 @@ func (o *office) serve() {
 	o.t.Helper()
 	service, err := o.Store.CreateService(ctx, o.tenant, busy.Service{
 		Name: "meeting", Duration: time.Hour, Before: 10 * time.Minute, After: 5 * time.Minute, Interval: 30 * time.Minute,
-		Notice: time.Hour, Horizon: 90 * 24 * time.Hour, Align: busy.AlignClock, MaxPerDay: 8, MaxPerWeek: 30, Capacity: 1,
+		Notice: time.Hour, Horizon: 90 * 24 * time.Hour, Align: busy.AlignClock, MaxPerDay: 8, MaxPerWeek: 30, Capacity: 1, Public: true,
 		Policy: busy.TreatAsBusy, StaleAfter: time.Hour, Needs: []busy.Need{{Count: 1, Resources: o.resources}},
 	})
 	must(o.t, err)

@@ -31,9 +31,10 @@ const collisionQuery = `
 	from claims c
 	left join lateral (` + overlap + `) b on true
 	left join conflicts f on f.tenant_id = $1 and f.resource_id = $2 and f.booking_id = c.booking_id and f.resolved_at is null
-	where c.tenant_id = $1 and c.resource_id = $2 and c.live and (c.expires_at is null or c.expires_at > $3)
+	where c.tenant_id = $1 and c.resource_id = $2 and c.live
 		and c.blocked_from > $4 and c.blocked_from < $6 and c.blocked_to > $5
-		and case when f.id is null then b.starts_at is not null and c.blocked_to > $3 else b.starts_at is null end
+		and case when f.id is not null then b.starts_at is null
+			else b.starts_at is not null and c.blocked_to > $3 and (c.expires_at is null or c.expires_at > $3) end
 	order by c.booking_id`
 
 // collisions looks for them where blocks have changed: among the claims that

@@ -25,8 +25,8 @@ func (s *Store) CreateService(ctx context.Context, tenant busy.TenantID, service
 		batch := &pgx.Batch{}
 		batch.Queue(`
 			insert into services (tenant_id, id, name, duration, buffer_before, buffer_after, notice, horizon, slot_interval, align,
-				max_per_day, max_per_week, capacity, policy, stale_after)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`, serviceArgs(tenant, service)...)
+				max_per_day, max_per_week, capacity, policy, stale_after, public)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`, serviceArgs(tenant, service)...)
 		queueNeeds(batch, tenant, service)
 		return failed("create the service", tx.SendBatch(ctx, batch).Close())
 	})
@@ -43,7 +43,8 @@ func (s *Store) ReplaceService(ctx context.Context, tenant busy.TenantID, servic
 		tag, err := tx.Exec(ctx, `
 			update services
 			set name = $3, duration = $4, buffer_before = $5, buffer_after = $6, notice = $7, horizon = $8, slot_interval = $9,
-				align = $10, max_per_day = $11, max_per_week = $12, capacity = $13, policy = $14, stale_after = $15
+				align = $10, max_per_day = $11, max_per_week = $12, capacity = $13, policy = $14, stale_after = $15,
+				public = $16
 			where tenant_id = $1 and id = $2 and not archived`, serviceArgs(tenant, service)...)
 		if err == nil && tag.RowsAffected() == 0 {
 			err = busy.ErrNotFound
@@ -62,7 +63,7 @@ func serviceArgs(tenant busy.TenantID, s busy.Service) []any {
 	return []any{
 		arg(tenant), arg(s.ID), s.Name, seconds(s.Duration), seconds(s.Before), seconds(s.After), seconds(s.Notice),
 		seconds(s.Horizon), seconds(s.Interval), string(s.Align), s.MaxPerDay, s.MaxPerWeek, s.Capacity, string(s.Policy),
-		seconds(s.StaleAfter),
+		seconds(s.StaleAfter), s.Public,
 	}
 }
 
@@ -137,7 +138,7 @@ func checkNeeds(needs []busy.Need) error {
 
 const servicesQuery = `
 	select s.id, s.name, s.duration, s.buffer_before, s.buffer_after, s.notice, s.horizon, s.slot_interval, s.align, s.max_per_day,
-		s.max_per_week, s.capacity, s.policy, s.stale_after, n.need, n.count, n.resource_id
+		s.max_per_week, s.capacity, s.policy, s.stale_after, s.public, n.need, n.count, n.resource_id
 	from services s join needs n on n.tenant_id = $1 and n.service_id = s.id
 	where s.tenant_id = $1 and ($2::uuid is null or s.id = $2) and ($3 or not s.archived)
 	order by s.name, s.id, n.need, n.n`
@@ -204,7 +205,7 @@ func scanService(row pgx.CollectableRow, n *int, need *busy.Need) (busy.Service,
 	var duration, before, after, notice, horizon, interval, staleAfter int64
 	need.Resources = make([]busy.ResourceID, 1)
 	err := row.Scan(into(&s.ID), &s.Name, &duration, &before, &after, &notice, &horizon, &interval, (*string)(&s.Align), &s.MaxPerDay,
-		&s.MaxPerWeek, &s.Capacity, (*string)(&s.Policy), &staleAfter, n, &need.Count, into(&need.Resources[0]))
+		&s.MaxPerWeek, &s.Capacity, (*string)(&s.Policy), &staleAfter, &s.Public, n, &need.Count, into(&need.Resources[0]))
 	for to, from := range map[*time.Duration]int64{
 		&s.Duration: duration, &s.Before: before, &s.After: after, &s.Notice: notice, &s.Horizon: horizon, &s.Interval: interval,
 		&s.StaleAfter: staleAfter,
@@ -214,11 +215,11 @@ func scanService(row pgx.CollectableRow, n *int, need *busy.Need) (busy.Service,
 	return s, err
 }
 
-// ArchiveService has a service neither offered nor listed any more; its bookings
-// stay. ErrNotFound.
+// ArchiveService has a service neither offered nor listed any more, nor shown on a
+// page; its bookings stay. ErrNotFound.
 func (s *Store) ArchiveService(ctx context.Context, tenant busy.TenantID, id busy.ServiceID) error {
 	return s.In(ctx, tenant, func(tx *Tx) error {
-		tag, err := tx.Exec(ctx, `update services set archived = true where tenant_id = $1 and id = $2 and not archived`,
+		tag, err := tx.Exec(ctx, `update services set archived = true, public = false where tenant_id = $1 and id = $2 and not archived`,
 			arg(tenant), arg(id))
 		if err == nil && tag.RowsAffected() == 0 {
 			err = busy.ErrNotFound

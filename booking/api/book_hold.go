@@ -3,7 +3,6 @@ package api
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/mail"
@@ -14,12 +13,10 @@ import (
 	"github.com/busyd/busyd/busy"
 )
 
-// The fields of the details that the page writes. The last one opens the booking's
-// page when it is a hold no more; who erases the details closes that page.
+// The fields of the details that the page writes.
 const (
 	nameField  = "name"
 	emailField = "email"
-	linkField  = "page_link_sha256"
 )
 
 // hold keeps a time while the visitor types.
@@ -30,6 +27,9 @@ func (v *visit) hold() (busy.Answer, error) {
 	}
 	zone, err := loadZone(v.values.Get("zone"))
 	if err != nil {
+		return busy.Answer{}, err
+	}
+	if _, err := v.offered(); err != nil {
 		return busy.Answer{}, err
 	}
 	door := v.door()
@@ -54,6 +54,15 @@ func (v *visit) hold() (busy.Answer, error) {
 		}
 		return answer, err
 	})
+}
+
+// offered is the service of the page. One that has no page is not there.
+func (v *visit) offered() (busy.Service, error) {
+	service, err := v.Store.Service(v.ctx, v.tenant, v.service)
+	if err == nil && !service.Public {
+		err = busy.ErrNotFound
+	}
+	return service, err
 }
 
 // gone is where a visitor is sent whose time cannot be had.
@@ -92,19 +101,7 @@ func (v *visit) mine() (busy.Booking, error) {
 
 func opens(b busy.Booking, token string) bool {
 	digest := sha256.Sum256([]byte(token))
-	if len(b.Owner) > 0 {
-		return subtle.ConstantTimeCompare(digest[:], b.Owner) == 1
-	}
-	if b.Details == nil {
-		return false
-	}
-	return subtle.ConstantTimeCompare([]byte(linkText(token)), []byte(b.Details.Fields[linkField])) == 1
-}
-
-// linkText is what a booking keeps of the token: it opens nothing itself.
-func linkText(token string) string {
-	digest := sha256.Sum256([]byte(token))
-	return base64.RawURLEncoding.EncodeToString(digest[:])
+	return subtle.ConstantTimeCompare(digest[:], b.Owner) == 1
 }
 
 // bookingView is the page of one booking: a form while it is a hold.
@@ -129,9 +126,8 @@ func (v *visit) show() (busy.Answer, error) {
 
 // showAs shows a booking. What is wrong with its form is told in it.
 func (v *visit) showAs(b busy.Booking, status int, wrong violations) (busy.Answer, error) {
-	service, err := v.Store.Service(v.ctx, v.tenant, v.service)
-	archived := errors.Is(err, busy.ErrNotFound)
-	if err != nil && !archived {
+	service, err := v.Store.BookedService(v.ctx, v.tenant, v.service)
+	if err != nil {
 		return busy.Answer{}, err
 	}
 	zone, err := v.zoneOf(b)
@@ -158,7 +154,7 @@ func (v *visit) showAs(b busy.Booking, status int, wrong violations) (busy.Answe
 	case busy.BookingConfirmed, busy.BookingPending:
 		title = "Booked"
 	}
-	if archived {
+	if !service.Public {
 		out.Again = ""
 	}
 	if out.Key, err = v.formKey(); err != nil {
@@ -233,7 +229,7 @@ func (v *visit) details() (*busy.Details, violations) {
 	if a, err := mail.ParseAddress(email); err != nil || a.Address != email || len(email) > 254 {
 		wrong = append(wrong, violation{emailField, "Enter an e-mail address such as ada@example.com."})
 	}
-	return &busy.Details{Fields: map[string]string{nameField: name, emailField: email, linkField: linkText(v.token)}}, wrong
+	return &busy.Details{Fields: map[string]string{nameField: name, emailField: email}}, wrong
 }
 
 // cancel ends a booking that has not begun, or gives a hold back.

@@ -28,9 +28,8 @@ const (
 	bookOffers = 500_000          // the starts of all resources in a month, together
 )
 
-// bookPage is where one service is booked without an API key. Who knows the link,
-// /book/{tenant id}/{service id}, can book; both ids are random, and a service whose
-// link got about is closed by archiving it. The page shows the service's name and
+// bookPage is where one public service is booked without an API key. Who has the
+// link can book. The page shows the service's name and
 // when it is free: no resource, no event and no booking but the visitor's own, which
 // has a link of its own with a secret in it.
 //
@@ -143,9 +142,14 @@ func (b *bookPage) visit(w http.ResponseWriter, r *http.Request) (*visit, error)
 	return v, nil
 }
 
+// BookingPath is the path of the page of a public service.
+func BookingPath(tenant busy.TenantID, service busy.ServiceID) string {
+	return "/book/" + tenant.String() + "/" + service.String()
+}
+
 // address is that of the service's page, with the query that matters in it.
 func (v *visit) address(query ...string) string {
-	return withQuery("/book/"+v.tenant.String()+"/"+v.service.String(), query...)
+	return withQuery(BookingPath(v.tenant, v.service), query...)
 }
 
 // own is the address of a booking.

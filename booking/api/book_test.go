@@ -45,7 +45,7 @@ func newShop(t *testing.T, now time.Time, change ...func(*busy.Service)) *shop {
 		t.Fatal(err)
 	}
 	service := busy.Service{
-		Name: "First visit", Duration: 30 * time.Minute, Interval: 30 * time.Minute, Align: busy.AlignPeriod, Capacity: 1, Policy: busy.TreatAsBusy,
+		Name: "First visit", Duration: 30 * time.Minute, Interval: 30 * time.Minute, Align: busy.AlignPeriod, Capacity: 1, Policy: busy.TreatAsBusy, Public: true,
 		Needs: []busy.Need{{Count: 1, Resources: []busy.ResourceID{s.resource.ID}}},
 	}
 	for _, f := range change {
@@ -186,7 +186,7 @@ func TestAStrangerBooksAndCancels(t *testing.T) {
 	}
 	for _, foreign := range []string{
 		s.link() + "/" + booked[0].ID.String() + "/hold_wrong",
-		s.link() + "/" + booked[0].ID.String() + "/" + booked[0].Details.Fields[linkField],
+		s.link() + "/" + booked[0].ID.String() + "/" + fmt.Sprintf("%x", booked[0].Owner),
 		"/book/" + s.tenant.String() + "/" + s.tenant.String() + "/" + booked[0].ID.String() + "/" + token,
 	} {
 		if w := s.get(foreign); w.Code != http.StatusNotFound {
@@ -435,4 +435,34 @@ func TestThePageShowsNoSubject(t *testing.T) {
 	}
 	g.mirror(t, tenant, calendar, busy.Span{Start: utc(6, 13, 0), End: utc(6, 14, 0)})
 	s.says(s.sent(before(own), who), "This time has just been taken.", "The nearest free times are")
+}
+
+// A service has no page unless its tenant says so; who has booked on the page keeps
+// the link when it goes.
+func TestOnlyPublicServicesHaveAPage(t *testing.T) {
+	s := newShop(t, time.Date(2026, 3, 26, 8, 0, 0, 0, time.UTC))
+	choice := s.choice(at10)
+	own := s.sent(s.link(), choice)
+	hide := s.service
+	hide.Public = false
+	if err := s.env.Store.ReplaceService(t.Context(), s.tenant, hide); err != nil {
+		t.Fatal(err)
+	}
+	choice.Set("start", "2026-03-27T11:00:00Z")
+	if page, form := s.get(s.link()), s.post(s.link(), choice); page.Code != http.StatusNotFound || form.Code != http.StatusNotFound {
+		t.Errorf("what has no page is shown with %d and held with %d", page.Code, form.Code)
+	}
+	if n := len(s.bookings()); n != 1 {
+		t.Errorf("%d holds", n)
+	}
+	s.sent(before(own), s.who(s.says(own)))
+	if err := s.env.Store.ArchiveService(t.Context(), s.tenant, s.service.ID); err != nil {
+		t.Fatal(err)
+	}
+	done := s.says(own, "You are booked", "First visit")
+	if strings.Contains(done, "Book another time") {
+		t.Error("the page leads to one that is not there")
+	}
+	s.sent(before(own)+"/cancel", s.who(done))
+	s.says(own, "Your booking is cancelled")
 }

@@ -85,7 +85,7 @@ type sights struct {
 }
 
 func (v *visit) times() (busy.Answer, error) {
-	service, err := v.Store.Service(v.ctx, v.tenant, v.service)
+	service, err := v.offered()
 	if err != nil {
 		return busy.Answer{}, err
 	}

@@ -15,7 +15,9 @@ type ServiceStore interface {
 	// CreateService draws the id.
 	CreateService(ctx context.Context, tenant busy.TenantID, s busy.Service) (busy.Service, error)
 	ReplaceService(ctx context.Context, tenant busy.TenantID, s busy.Service) error
+	// Service finds no archived service; BookedService does.
 	Service(ctx context.Context, tenant busy.TenantID, id busy.ServiceID) (busy.Service, error)
+	BookedService(ctx context.Context, tenant busy.TenantID, id busy.ServiceID) (busy.Service, error)
 	Services(ctx context.Context, tenant busy.TenantID) ([]busy.Service, error)
 	// ArchiveService leaves the service's bookings.
 	ArchiveService(ctx context.Context, tenant busy.TenantID, id busy.ServiceID) error
@@ -54,6 +56,7 @@ type Rules struct {
 	Capacity   *int        `json:"capacity,omitempty" doc:"Seats of one meeting, up to 1,000; absent: 1. With more, bookings of the same start share the meeting."`
 	Stale      busy.Policy `json:"stale,omitempty" enum:"treat_as_busy,reject,serve_stale" doc:"What becomes of a resource whose calendars are not all fresh; absent: treat_as_busy."`
 	StaleAfter string      `json:"stale_after,omitempty" example:"10m" doc:"The age at which a calendar is stale for this service, up to 30d; absent: the daemon's."`
+	Public     bool        `json:"public,omitempty" doc:"Whether it has a page, /book/{tenant id}/{service id}, on which whoever has the link books it without a key."`
 	Needs      []Need      `json:"needs" nullable:"false" doc:"Who serves a meeting: all of these groups together, 1 to 10. A resource serves one of them only."`
 }
 
@@ -94,6 +97,7 @@ func (r Rules) service(f *fields) busy.Service {
 		Align: busy.AlignPeriod, Policy: busy.TreatAsBusy, StaleAfter: f.duration(staleAfterLength, r.StaleAfter),
 		MaxPerDay: f.count("max_per_day", r.MaxPerDay, 0, maxBookings), MaxPerWeek: f.count("max_per_week", r.MaxPerWeek, 0, maxBookings),
 		Capacity: f.count("capacity", r.Capacity, 1, maxSeats),
+		Public:   r.Public,
 		Needs:    readNeeds(f, r.Needs),
 	}
 	if r.Duration == "" {
@@ -161,7 +165,7 @@ func RulesOf(s busy.Service) Rules {
 	r := Rules{
 		Duration: format(s.Duration), Before: optional(s.Before), After: optional(s.After), Notice: optional(s.Notice),
 		Horizon: optional(s.Horizon), Interval: format(s.Interval), Align: s.Align, MaxPerDay: bound(s.MaxPerDay), MaxPerWeek: bound(s.MaxPerWeek),
-		Capacity: &s.Capacity, Stale: s.Policy, StaleAfter: optional(s.StaleAfter), Needs: make([]Need, len(s.Needs)),
+		Capacity: &s.Capacity, Stale: s.Policy, StaleAfter: optional(s.StaleAfter), Public: s.Public, Needs: make([]Need, len(s.Needs)),
 	}
 	for i, n := range s.Needs {
 		r.Needs[i] = Need{Count: &n.Count, Resources: texts(n.Resources)}

@@ -108,7 +108,7 @@ func (g *ground) furnish(t *testing.T, p *party, name string) {
 	}
 	details := `,"personal_data":{"reference":"case of ` + name + `","fields":{"phone":"number of ` + name + `"}}}`
 	want := func(hour int) string { return strings.TrimSuffix(wantText(p.service, utc(6, hour, 0)), "}") + details }
-	p.service = made("/v1/services", serviceText("Visit "+name, p.resource), busy.ScopeAdmin)["id"].(string)
+	p.service = made("/v1/services", strings.TrimSuffix(serviceText("Visit "+name, p.resource), "}")+`,"public":true}`, busy.ScopeAdmin)["id"].(string)
 	p.override = made("/v1/resources/"+p.resource+"/overrides", `{"first":"2026-03-20","closed":true}`, busy.ScopeAdmin)["id"].(string)
 	p.booking = made("/v1/bookings", strings.TrimSuffix(want(9), "}")+`,"state":"pending"}`, busy.ScopeBook)["id"].(string)
 	hold := made("/v1/holds", want(10), busy.ScopeBook)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/busyd/busyd/booking/api"
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/providers"
 	"github.com/busyd/busyd/store"
@@ -213,11 +214,20 @@ func welcomeText(s seeded, g *ground, address, booking string, now time.Time) st
 	if booking != "" {
 		booking = fmt.Sprintf("\nBook the next free time; again, and the answer is which times are left:\n\n  %s%s '%s/v1/bookings'\n", curl, booking, base)
 	}
+	pages := ""
+	for _, service := range s.services {
+		if service.Public {
+			pages += "  " + base + api.BookingPath(s.tenant.ID, service.ID) + "  " + service.Name + "\n"
+		}
+	}
+	if pages != "" {
+		pages = "\nWhere customers book:\n\n" + pages
+	}
 	return fmt.Sprintf(`
 busyd runs. The week as a page:
 
   %[1]s/week
-
+%[8]s
 The same over HTTP (OpenAPI: %[1]s/v1/openapi.json):
 
   %[2]s'%[1]s/v1/busy?%[3]s'
@@ -232,5 +242,5 @@ From the command line, in another terminal:
   %[4]s doctor
 
 Ctrl-C stops everything; the data stays in %[6]s.
-`, base, curl, ask, busyd, s.tenant.Name, g.home, booking)
+`, base, curl, ask, busyd, s.tenant.Name, g.home, booking, pages)
 }

@@ -25,14 +25,14 @@ func sampleServices(people []busy.Resource) []sampleService {
 		all = append(all, api.Need{Resources: []string{p.ID.String()}})
 	}
 	return []sampleService{
-		{"Consultation", api.Rules{Duration: "30m", After: "10m", Notice: "1h", Horizon: "60d", Needs: []api.Need{any}}},
-		{"Meeting with everybody", api.Rules{Duration: "60m", Interval: "30m", Notice: "1h", Horizon: "60d", Needs: all}},
+		{"Consultation", api.Rules{Duration: "30m", After: "10m", Notice: "1h", Horizon: "60d", Public: true, Needs: []api.Need{any}}},
+		{"Meeting with everybody", api.Rules{Duration: "60m", Interval: "30m", Notice: "1h", Horizon: "60d", Public: true, Needs: all}},
 	}
 }
 
 func ownServices(r busy.Resource) []sampleService {
 	return []sampleService{
-		{"Meeting", api.Rules{Duration: "30m", Notice: "1h", Horizon: "60d", Needs: []api.Need{{Resources: []string{r.ID.String()}}}}},
+		{"Meeting", api.Rules{Duration: "30m", Notice: "1h", Horizon: "60d", Public: true, Needs: []api.Need{{Resources: []string{r.ID.String()}}}}},
 	}
 }
 

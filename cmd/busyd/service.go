@@ -81,6 +81,7 @@ func newServiceCreateCommand(a *app) *cobra.Command {
 	f.IntVar(&capacity, "capacity", 1, "seats of one meeting")
 	f.StringVar((*string)(&r.Stale), "stale", "", "`policy` for calendars that are not fresh: treat_as_busy, reject or serve_stale (default treat_as_busy)")
 	f.StringVar(&r.StaleAfter, "stale-after", "", "`age` at which a calendar is stale for it (default the daemon's)")
+	f.BoolVar(&r.Public, "public", false, "give it a page, on which whoever has the link books it")
 	required(c, "duration", "need")
 	return c
 }
@@ -120,7 +121,12 @@ func (s *session) createService(name string, r api.Rules) error {
 	if err != nil {
 		return err
 	}
-	return s.app.show(s.cmd, viewService(service), func(w io.Writer) { say(w, "Created service %s (%s).", service.Name, service.ID) })
+	return s.app.show(s.cmd, viewService(service), func(w io.Writer) {
+		say(w, "Created service %s (%s).", service.Name, service.ID)
+		if service.Public {
+			say(w, "Its page is %s on busyd's address.", api.BookingPath(s.tenant.ID, service.ID))
+		}
+	})
 }
 
 func newServiceListCommand(a *app) *cobra.Command {
