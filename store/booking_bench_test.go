@@ -16,17 +16,27 @@ import (
 	"github.com/busyd/busyd/store/storetest"
 )
 
-// durableOffice is an office on a server of its own that loses nothing: a booking
-// waits for the disk, as it does where it counts.
-func durableOffice(b *testing.B, resources int) office {
+// durableServer is one that loses nothing: a booking waits for the disk, as it does
+// where it counts.
+func durableServer(b *testing.B) *embedded.Postgres {
 	b.Helper()
 	pg, err := embedded.StartPostgres(ctx, embedded.PostgresConfig{Dir: storetest.Dir(b)})
 	must(b, err)
 	b.Cleanup(func() { must(b, pg.Stop(ctx)) })
-	must(b, pg.CreateDatabase(ctx, "busyd", ""))
-	_, err = store.Migrate(ctx, pg.URL("busyd"))
+	return pg
+}
+
+// openOfficeOn opens an office in a new database, and the store as its clients have it.
+func openOfficeOn(b *testing.B, pg *embedded.Postgres, database string, resources int) (office, *store.Store) {
+	b.Helper()
+	must(b, pg.CreateDatabase(ctx, database, ""))
+	_, err := store.Migrate(ctx, pg.URL(database))
 	must(b, err)
-	return openOfficeIn(b, storetest.Use(b, pg.URL("busyd"), pg.AppURL("busyd")), "tenant", resources)
+	o := openOfficeIn(b, storetest.Use(b, pg.URL(database), pg.AppURL(database)), "tenant", resources)
+	s, err := store.Open(ctx, store.Config{URL: o.AppURL, Keys: o.Keys, MaxConns: clients})
+	must(b, err)
+	b.Cleanup(s.Close)
+	return o, s
 }
 
 const clients = 16
@@ -52,27 +62,30 @@ func each(n int, f func(client, i int)) {
 // trip, into tables with the same columns and B-trees and without any check: no
 // version, lock, security, foreign key or constraint. Both seal what is sealed.
 // times-insert is the ratio of the rates; times-one is that to a single INSERT, of
-// the booking alone.
+// the booking alone; times-unguarded is that to the very same statements, in a
+// database of the same kind, without what keeps bookings apart: the versions, the
+// locks and the exclusion constraint.
 func BenchmarkBooking(b *testing.B) {
-	o := durableOffice(b, 200)
-	s, err := store.Open(ctx, store.Config{URL: o.AppURL, Keys: o.Keys, MaxConns: clients})
+	pg := durableServer(b)
+	o, s := openOfficeOn(b, pg, "busyd", 200)
+	loose, unguarded := openOfficeOn(b, pg, "unguarded", 200)
+	_, err := loose.Owner(b).Exec(ctx, `alter table claims drop constraint claims_overlap`)
 	must(b, err)
-	b.Cleanup(s.Close)
 	plain := plainTables(b, o)
 	const batch = 4000
-	slots := make([]int, len(o.resources))
-	next := func(i int) (busy.Booking, []busy.AgendaVersion) {
-		r := i % len(o.resources)
-		start := at(0).Start.Add(time.Duration(slots[r]) * time.Hour)
-		slots[r]++
-		return o.booking(busy.Span{Start: start, End: start.Add(time.Hour)}, o.resources[r]),
-			[]busy.AgendaVersion{{Resource: o.resources[r], Version: int64(slots[r])}}
+	slots := make(map[busy.ResourceID]int)
+	next := func(o office, i int) (busy.Booking, []busy.AgendaVersion) {
+		resource := o.resources[i%len(o.resources)]
+		start := at(0).Start.Add(time.Duration(slots[resource]) * time.Hour)
+		slots[resource]++
+		return o.booking(busy.Span{Start: start, End: start.Add(time.Hour)}, resource),
+			[]busy.AgendaVersion{{Resource: resource, Version: int64(slots[resource])}}
 	}
 	// A resource's bookings come one after the other, each on the version before.
-	proposals := func() []busy.Proposal {
+	proposals := func(o office) []busy.Proposal {
 		all := make([]busy.Proposal, batch)
 		for i := range all {
-			booking, seen := next(i)
+			booking, seen := next(o, i)
 			all[i] = busy.Proposal{
 				Booking: booking, Seen: seen,
 				Messages: []busy.Message{{ID: newID[busy.Message](b), Type: busy.BookingCreated, At: now, Booking: booking.ID}},
@@ -91,7 +104,7 @@ func BenchmarkBooking(b *testing.B) {
 			})
 		})
 	}
-	var ours, inserts, one durations
+	var ours, inserts, one, open durations
 	ways := []func(all []busy.Proposal){
 		func(all []busy.Proposal) {
 			run(&ours, all, func(p busy.Proposal) { must(b, s.Propose(ctx, o.tenant, p)) })
@@ -104,7 +117,8 @@ func BenchmarkBooking(b *testing.B) {
 		},
 	}
 	for i := 0; b.Loop(); i++ {
-		all := proposals()
+		all, others := proposals(o), proposals(loose)
+		run(&open, others, func(p busy.Proposal) { must(b, store.ProposeUnguarded(ctx, unguarded, loose.tenant, p)) })
 		for n := range ways {
 			ways[(i+n)%len(ways)](all)
 			if n < len(ways)-1 {
@@ -118,6 +132,7 @@ func BenchmarkBooking(b *testing.B) {
 	b.ReportMetric(batch/ours.median()*1e9, "bookings/s")
 	b.ReportMetric(inserts.median()/ours.median(), "times-insert")
 	b.ReportMetric(one.median()/ours.median(), "times-one")
+	b.ReportMetric(open.median()/ours.median(), "times-unguarded")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -181,10 +196,7 @@ func (p plainStore) insert(s *store.Store, tenant busy.TenantID, w busy.Proposal
 // BenchmarkOneHotSlot has 16 clients decide about one resource, nearly always for a
 // slot that is taken: they read the agenda, and propose if it is free.
 func BenchmarkOneHotSlot(b *testing.B) {
-	o := durableOffice(b, 1)
-	s, err := store.Open(ctx, store.Config{URL: o.AppURL, Keys: o.Keys, MaxConns: clients})
-	must(b, err)
-	b.Cleanup(s.Close)
+	o, s := openOfficeOn(b, durableServer(b), "busyd", 1)
 	var taken, late atomic.Int64
 	b.ResetTimer()
 	start := time.Now()

@@ -89,3 +89,17 @@ func SealProposal(ctx context.Context, s *Store, tenant busy.TenantID, p busy.Pr
 	sealed, err := s.sealProposal(ctx, tenant, p)
 	return sealed.details, sealed.once.answer, err
 }
+
+// ProposeUnguarded writes a new booking as Propose does, on whatever agenda, and
+// locks none.
+func ProposeUnguarded(ctx context.Context, s *Store, tenant busy.TenantID, p busy.Proposal) error {
+	sealed, err := s.sealProposal(ctx, tenant, p)
+	if err != nil {
+		return err
+	}
+	p.Seen = nil
+	batch := &pgx.Batch{}
+	batch.Queue(setTenant, tenant.String())
+	queueProposal(batch, tenant, p, sealed)
+	return s.app.SendBatch(ctx, batch).Close()
+}
