@@ -82,13 +82,19 @@ func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c bu
 // of the same kind that waits for the resource's first consent, whose id and age it
 // keeps, or in a new row. Its resource is locked from here on.
 func (tx *Tx) place(ctx context.Context, c *busy.Connection) error {
+	waiting := func() error {
+		return tx.QueryRow(ctx, `
+			select id, created_at from connections
+			where tenant_id = $1 and resource_id = $2 and kind = $3 and state = 'awaiting_admin' and grant_sealed is null
+			for update`, arg(tx.Tenant), arg(c.Resource), string(c.Kind)).Scan(into(&c.ID), intoTime(&c.CreatedAt))
+	}
+	if err := waiting(); err != nil && !errors.Is(err, pgx.ErrNoRows) { // before the resource, as everybody locks them
+		return failed("look for a connection that waits", err)
+	}
 	if err := tx.bump(ctx, c.Resource); err != nil {
 		return err
 	}
-	err := tx.QueryRow(ctx, `
-		select id, created_at from connections
-		where tenant_id = $1 and resource_id = $2 and kind = $3 and state = 'awaiting_admin' and grant_sealed is null
-		for update`, arg(tx.Tenant), arg(c.Resource), string(c.Kind)).Scan(into(&c.ID), intoTime(&c.CreatedAt))
+	err := waiting() // another may have come meanwhile
 	if err == nil {
 		return tx.move(ctx, locked{id: c.ID, kind: c.Kind, state: busy.ConnectionAwaitingAdmin}, c.State, c.Reason, c.ChangedAt)
 	}

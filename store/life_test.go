@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -295,5 +296,39 @@ func TestAPassageThatIsRolledBackIsNotTold(t *testing.T) {
 	expect(t, l.Store.Pause(ctx, l.tenant.ID, newID[busy.Connection](t), now), busy.ErrNotFound)
 	if len(l.passed) > 0 {
 		t.Errorf("went %q", l.passed)
+	}
+}
+
+// Who consents and who gives the waiting up, at once: both lock the connection
+// before its resource.
+func TestConsentAndDisconnectionAtOnce(t *testing.T) {
+	l := beginLife(t)
+	for range 30 {
+		must(t, l.Store.Await(ctx, l.tenant.ID, busy.Consent{Resource: l.resource.ID, Kind: busy.CalDAV}, "aadsts_90094", now))
+		all, err := l.Store.Connections(ctx, l.tenant.ID)
+		must(t, err)
+		i := slices.IndexFunc(all, func(c busy.Connection) bool { return c.State == busy.ConnectionAwaitingAdmin })
+		var both sync.WaitGroup
+		both.Go(func() {
+			made, _, err := l.Store.CreateConnection(ctx, l.tenant.ID, busy.NewConnection{
+				Resource: l.resource.ID, Kind: busy.CalDAV, Grant: busy.Secret("grant"),
+			}, now)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := l.Store.Disconnect(ctx, l.tenant.ID, made.ID, false, now); err != nil {
+				t.Error(err)
+			}
+		})
+		both.Go(func() {
+			if err := l.Store.Disconnect(ctx, l.tenant.ID, all[i].ID, false, now); err != nil {
+				t.Error(err)
+			}
+		})
+		both.Wait()
+	}
+	if n := query(t, l.Owner(t), `select deadlocks::text from pg_stat_database where datname = current_database()`)[0]; n != "0" {
+		t.Errorf("%s deadlocks", n)
 	}
 }
