@@ -53,11 +53,15 @@ func TestStorm(t *testing.T) {
 	all.Go(func() { s.watch(stop) })
 	restart := time.NewTicker(7 * time.Second)
 	defer restart.Stop()
+	told := time.NewTicker(time.Minute)
+	defer told.Stop()
 	for begun, restarts := time.Now(), 0; s.attempts.Load() < *stormAttempts || restarts == 0; {
 		select {
 		case <-restart.C:
 			s.restart(restarts%2 == 0)
 			restarts++
+		case <-told.C:
+			t.Logf("%d attempts in %v, %d restarts", s.attempts.Load(), time.Since(begun).Round(time.Second), restarts)
 		case <-time.After(100 * time.Millisecond):
 		}
 		if s.failed() || time.Since(begun) > 5*time.Hour {
