@@ -81,6 +81,9 @@ func (d *Desk) change(ctx context.Context, tenant busy.TenantID, id busy.Booking
 		}
 		m = d.own(service, b)
 		return d.meet(ctx, tenant, m, patient, func(decision Decision, now time.Time) (busy.Proposal, error) {
+			if !b.Live(now) {
+				return busy.Proposal{}, ErrOver
+			}
 			changed = b
 			kind, err := edit(&changed, now)
 			if err != nil {

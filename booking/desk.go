@@ -105,7 +105,9 @@ func (d *Desk) meet(ctx context.Context, tenant busy.TenantID, m meeting, patien
 		if err != nil {
 			return busy.Proposal{}, err
 		}
-		return propose(decision, now)
+		p, err := propose(decision, now)
+		p.Expired = slices.ContainsFunc(agendas, func(a busy.Agenda) bool { return hasExpired(a, now) })
+		return p, err
 	}
 	if patient {
 		return d.Store.Decide(ctx, tenant, resources, span, decide)
@@ -119,6 +121,10 @@ func (d *Desk) meet(ctx context.Context, tenant busy.TenantID, m meeting, patien
 		return err
 	}
 	return d.Store.Propose(ctx, tenant, p)
+}
+
+func hasExpired(a busy.Agenda, now time.Time) bool {
+	return slices.ContainsFunc(a.Claims, func(c busy.Claim) bool { return !c.ExpiresAt.IsZero() && !now.Before(c.ExpiresAt) })
 }
 
 // instead adds to a refusal the alternatives to the meeting. Other errors are

@@ -99,6 +99,10 @@ type Proposal struct {
 	// Seen are the agendas of all the resources that the booking takes. Empty for a
 	// change that takes no time: a cancellation, say.
 	Seen []AgendaVersion
+	// Expired says that there were holds on those agendas that have expired by the
+	// booking's ChangedAt. They are noted as such with it: nobody can then keep one
+	// whose time or seat was counted as free.
+	Expired bool
 	// Messages are sent on if the proposal is written.
 	Messages []Message
 	// Once, if set, is the request's idempotency key with the answer that a repeated

@@ -83,7 +83,7 @@ func versionsOf(agendas []busy.Agenda) []busy.AgendaVersion {
 // proposal is to write the booking on what its resources' agendas are now.
 func (o office) proposal(b busy.Booking) busy.Proposal {
 	o.t.Helper()
-	return busy.Proposal{Booking: b, Was: b.Version, Seen: o.versions(b.Resources...), Messages: []busy.Message{{
+	return busy.Proposal{Booking: b, Was: b.Version, Seen: o.versions(b.Resources...), Expired: true, Messages: []busy.Message{{
 		ID: newID[busy.Message](o.t), Type: busy.BookingCreated, At: now, Booking: b.ID,
 	}}}
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -193,15 +194,15 @@ func TestAPageAndABookingAtTheSameMoment(t *testing.T) {
 		e := meeting(fmt.Sprint("e", n), 10)
 		e.Start, e.End = busy.InstantOf(span.Start), busy.InstantOf(span.End)
 		p := o.proposal(o.booking(span, o.resources[0]))
-		begin, written := make(chan struct{}), make(chan error, 1)
-		go func() {
-			<-begin
-			written <- o.Store.Propose(ctx, o.tenant, p)
-		}()
+		written := make(chan error, 1)
+		begin := sync.OnceFunc(func() { go func() { written <- o.Store.Propose(ctx, o.tenant, p) }() })
+		if n%2 == 0 {
+			begin()
+		}
 		_, err := r.Store.Apply(ctx, r.work.Lease, busy.Page{
 			Change: busy.Change{Events: []busy.Event{e}}, Window: window, Zone: "UTC", At: now,
 		}, func(_ context.Context, events []busy.Event) ([]busy.Occurrence, error) {
-			close(begin)
+			begin()
 			return r.expand(ctx, events)
 		})
 		must(t, err)

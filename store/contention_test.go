@@ -165,7 +165,7 @@ func (o office) act(random *rand.Rand, moving busy.BookingID) (bool, error) {
 				return busy.Proposal{}, busy.ErrExists
 			}
 		}
-		return busy.Proposal{Booking: b, Was: b.Version, Seen: versionsOf(agendas)}, nil
+		return busy.Proposal{Booking: b, Was: b.Version, Seen: versionsOf(agendas), Expired: true}, nil
 	}
 	var err error
 	if random.IntN(2) == 0 {

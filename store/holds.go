@@ -11,7 +11,8 @@ import (
 
 // expireHolds notes for locked resources which of their claims are of holds that
 // have expired, and tells of each hold the first time. Who decides goes by the
-// clock, and does not depend on it; the constraint of claims does. The bookings are
+// clock; this keeps owners whose clock is late from a hold that others took as
+// expired, and the constraint of claims goes by it. The bookings are
 // locked in the order of their ids, for a hold may take several resources.
 const expireHolds = `
 	with stale as (
@@ -19,9 +20,9 @@ const expireHolds = `
 		where tenant_id = $1 and resource_id = any($2) and live and expires_at <= $3 returning booking_id
 	), held as (
 		select b.id from bookings b
-		where b.tenant_id = $1 and b.id in (select booking_id from stale) and b.state = 'held' order by b.id for update
+		where b.tenant_id = $1 and b.id in (select booking_id from stale) and b.state = 'held' order by b.id for no key update
 	), expired as (
-		update bookings b set state = 'expired', expires_at = null, owner = null, version = b.version + 1, changed_at = $3
+		update bookings b set state = 'expired', expires_at = null, version = b.version + 1, changed_at = $3
 		from held where b.tenant_id = $1 and b.id = held.id returning b.id
 	), resolved as (
 		update conflicts f set resolved_at = $3 from expired

@@ -23,7 +23,7 @@ func TestWhoBooksNotesThatAHoldHasExpired(t *testing.T) {
 	o.book(late)
 
 	want := held
-	want.State, want.ExpiresAt, want.Owner, want.Version, want.ChangedAt = busy.BookingExpired, time.Time{}, nil, 2, late.ChangedAt
+	want.State, want.ExpiresAt, want.Version, want.ChangedAt = busy.BookingExpired, time.Time{}, 2, late.ChangedAt
 	if diff := cmp.Diff(want, o.stored(held.ID)); diff != "" {
 		t.Fatalf("hold (-want +got):\n%s", diff)
 	}

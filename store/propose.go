@@ -25,39 +25,16 @@ const (
 // database's own constraint refuses it. The booking's version becomes one more
 // than it was, whatever the proposal says. A service that is not the tenant's is
 // one that has changed.
-//
-// The constraint minds holds that have expired and that nobody has noted: only then
-// it takes a second round trip, to note them.
 func (s *Store) Propose(ctx context.Context, tenant busy.TenantID, p busy.Proposal) error {
 	sealed, err := s.sealProposal(ctx, tenant, p)
 	if err != nil {
 		return err
 	}
-	err = s.propose(ctx, tenant, p, sealed, false)
-	if errors.Is(err, busy.ErrTaken) {
-		err = s.propose(ctx, tenant, p, sealed, true)
-	}
-	return err
-}
-
-func (s *Store) propose(ctx context.Context, tenant busy.TenantID, p busy.Proposal, sealed sealedProposal, expire bool) error {
 	batch := &pgx.Batch{} // one transaction, at read committed: what follows a lock sees what it waited for
 	batch.Queue(setTenant, tenant.String())
-	if expire {
-		ids, _ := seenInOrder(p)
-		batch.Queue(lockAgendas, arg(tenant), ids, arg(p.Booking.ID))
-		batch.Queue(expireHolds, arg(tenant), ids, micros(p.Booking.ChangedAt))
-	}
 	queueProposal(batch, tenant, p, sealed)
 	return proposed(writing, s.app.SendBatch(ctx, batch).Close())
 }
-
-// lockAgendas locks those of the resources, and of those that a booking takes so
-// far, in the order of their ids, as everybody does.
-const lockAgendas = `
-	select from resources where tenant_id = $1 and id = any($2 || array(
-		select resource_id from claims where tenant_id = $1 and booking_id = $3 and live))
-	order by id for no key update`
 
 // Decide locks the resources' agendas, reads them, and writes the proposal that
 // decide makes of them; an error of decide is returned as it is. The resources are
@@ -72,7 +49,7 @@ func (s *Store) Decide(ctx context.Context, tenant busy.TenantID, resources []bu
 	return s.In(ctx, tenant, func(tx *Tx) error {
 		batch := &pgx.Batch{}
 		ids := argIDs(resources)
-		batch.Queue(lockAgendas, arg(tenant), ids, arg(busy.BookingID{}))
+		batch.Queue(`select from resources where tenant_id = $1 and id = any($2) order by id for no key update`, arg(tenant), ids)
 		agendas := queueAgendas(batch, tenant, ids, span)
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return proposed("read the agendas", err)
@@ -86,8 +63,6 @@ func (s *Store) Decide(ctx context.Context, tenant busy.TenantID, resources []bu
 			return err
 		}
 		batch = &pgx.Batch{}
-		seen, _ := seenInOrder(p)
-		batch.Queue(expireHolds, arg(tenant), seen, micros(p.Booking.ChangedAt))
 		queueProposal(batch, tenant, p, sealed)
 		return proposed(writing, tx.SendBatch(ctx, batch).Close())
 	})
@@ -208,6 +183,7 @@ func queueNewBooking(batch *pgx.Batch, tenant busy.TenantID, p busy.Proposal, se
 	for i, id := range ids {
 		batch.Queue(bumpOne, arg(tenant), id, versions[i])
 	}
+	queueExpiry(batch, tenant, p, ids)
 	b := p.Booking
 	start, end, from, to := micros(b.Span.Start), micros(b.Span.End), micros(b.Blocked.Start), micros(b.Blocked.End)
 	expires, created := argTime(micros(b.ExpiresAt)), micros(b.CreatedAt)
@@ -216,6 +192,13 @@ func queueNewBooking(batch *pgx.Batch, tenant busy.TenantID, p busy.Proposal, se
 	for i, id := range b.Resources {
 		batch.Queue(insertClaim, arg(tenant), arg(b.ID), arg(id), i+1, arg(b.Service), arg(b.Session), start, end, from, to, b.Seats,
 			expires, created)
+	}
+}
+
+// queueExpiry notes the holds of locked agendas that the decision took as expired.
+func queueExpiry(batch *pgx.Batch, tenant busy.TenantID, p busy.Proposal, ids [][16]byte) {
+	if p.Expired {
+		batch.Queue(expireHolds, arg(tenant), ids, micros(p.Booking.ChangedAt))
 	}
 }
 
@@ -251,6 +234,7 @@ func queueChangedBooking(batch *pgx.Batch, tenant busy.TenantID, p busy.Proposal
 	b := p.Booking
 	ids, versions := seenInOrder(p)
 	batch.Queue(bumpSeen, arg(tenant), ids, versions, arg(b.ID), p.Was)
+	queueExpiry(batch, tenant, p, ids)
 	batch.Queue(changeBooking, arg(tenant), arg(b.ID), p.Was, micros(b.Span.Start), micros(b.Span.End), micros(b.Blocked.Start),
 		micros(b.Blocked.End), b.Seats, arg(b.Session), string(b.State), argTime(micros(b.ExpiresAt)), b.Owner, sealed.details,
 		micros(b.ChangedAt))
