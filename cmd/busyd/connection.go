@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,28 +24,67 @@ func newConnectionCommand(a *app) *cobra.Command {
 			newConnectionConsentCommand(a, busy.Google, "google", "a Google account"),
 			newConnectionConsentCommand(a, busy.Graph, "outlook", "an Outlook.com or Microsoft 365 account")),
 		newConnectionListCommand(a), newConnectionShowCommand(a), newConnectionReconnectCommand(a),
-		newConnectionPauseCommand(a, true), newConnectionPauseCommand(a, false), newConnectionDisconnectCommand(a))
+		newConnectionPauseCommand(a, true), newConnectionPauseCommand(a, false), newConnectionDisconnectCommand(a),
+		newConnectionForgetCommand(a))
 }
 
 // loginFlags are how an account with a password is named.
 type loginFlags struct {
-	kind                                 busy.Kind
-	url, username, passwordFile, mailbox string
+	url, urlFile, username, passwordFile, mailbox string
 }
 
 func (f *loginFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.url, "url", "", "`address` of the server, a principal or a calendar; may be left out where the username is an e-mail address")
 	c.Flags().StringVar(&f.username, "username", "", "`name` that the account signs in with")
 	c.Flags().StringVar(&f.passwordFile, "password-file", "", "`file` with the password, - for the standard input (default: ask)")
-	required(c, "username")
-	if f.kind == busy.Exchange {
-		c.Flags().StringVar(&f.mailbox, "mailbox", "", "e-mail `address` of the mailbox to read, where it is not the user's own")
-	}
+}
+
+func (f *loginFlags) addMailbox(c *cobra.Command) {
+	c.Flags().StringVar(&f.mailbox, "mailbox", "", "e-mail `address` of the mailbox to read on an Exchange Server, where it is not the user's own")
 }
 
 func (f *loginFlags) login(cmd *cobra.Command) (providers.Login, error) {
 	password, err := readPassword(cmd, f.passwordFile)
 	return providers.Login{URL: f.url, Username: f.username, Password: password, Mailbox: f.mailbox}, err
+}
+
+// again is the login with which a connection of the kind is reconnected. An owner's
+// consent takes none, and nothing is asked for one.
+func (f *loginFlags) again(cmd *cobra.Command, kind busy.Kind) (providers.Login, error) {
+	switch {
+	case kind == busy.Google || kind == busy.Graph:
+		return providers.Login{}, nil
+	case kind == busy.Feed:
+		return f.published(cmd)
+	case f.urlFile != "":
+		return providers.Login{}, usage(errors.New("--url-file is for a feed: give the server's address with --url"))
+	case f.username == "":
+		return providers.Login{}, usage(errors.New("give the name that the account signs in with again, with --username"))
+	default:
+		return f.login(cmd)
+	}
+}
+
+// published is the login of a feed: its address, which is mostly its password as
+// well, and a name and a password where the server asks for them.
+func (f *loginFlags) published(cmd *cobra.Command) (providers.Login, error) {
+	login := providers.Login{URL: f.url, Username: f.username}
+	if (f.url == "") == (f.urlFile == "") {
+		return login, usage(errors.New("give the feed's address with --url-file, or with --url, and not with both"))
+	}
+	if f.urlFile != "" {
+		content, err := readPassword(cmd, f.urlFile)
+		if err != nil {
+			return login, err
+		}
+		login.URL = strings.TrimSpace(string(content))
+	}
+	if f.username == "" {
+		return login, nil
+	}
+	var err error
+	login.Password, err = readPassword(cmd, f.passwordFile)
+	return login, err
 }
 
 func readPassword(cmd *cobra.Command, file string) (busy.Secret, error) {
@@ -87,24 +127,9 @@ func readSmall(r io.Reader) ([]byte, error) {
 	return content, err
 }
 
-// verify signs in at the provider, to find out whether a login is good.
-func (s *session) verify(kind busy.Kind, login providers.Login) (busy.Secret, error) {
-	for _, p := range newProviders(s.config, nil, nil) {
-		if connector, ok := p.(providers.Connector); ok && p.Kind() == kind {
-			grant, err := connector.Connect(s, login)
-			return grant, notConnected(err)
-		}
-	}
-	return nil, fmt.Errorf("no provider %s connects with a password", kind)
-}
-
 // reconnect gives a connection another login, after it was tried.
-func (s *session) reconnect(id busy.ConnectionID, kind busy.Kind, login providers.Login) error {
-	grant, err := s.verify(kind, login)
-	if err != nil {
-		return err
-	}
-	return s.store.ReplaceGrant(s, s.tenant.ID, id, grant, s.app.now())
+func (s *session) reconnect(id busy.ConnectionID, login providers.Login) error {
+	return ofLogin(s.accounts().Reconnect(s, s.tenant.ID, id, login))
 }
 
 // accounts connects and disconnects.
@@ -124,26 +149,24 @@ func parting(kind busy.Kind) string {
 	}
 }
 
-// notConnected words an error at a provider. One of the login begins with the
-// field that is wrong.
-func notConnected(err error) error {
+// ofLogin words an error of a login that was tried. One of the login itself begins
+// with the field that is wrong.
+func ofLogin(err error) error {
+	failure := (*providers.Error)(nil)
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, busy.ErrInvalid):
 		return fmt.Errorf("nothing was saved: the %w", err)
-	default:
+	case errors.As(err, &failure):
 		return fmt.Errorf("nothing was saved, for the server could not be asked; try again later: %w", err)
+	default:
+		return err
 	}
 }
 
 // connect verifies a login, stores the account and has it read at once.
 func (s *session) connect(kind busy.Kind, resource busy.ResourceID, login providers.Login) (busy.Connection, []busy.Calendar, error) {
 	done, err := s.accounts().Password(s, s.tenant.ID, resource, kind, login)
-	if failure := (*providers.Error)(nil); errors.As(err, &failure) || errors.Is(err, busy.ErrInvalid) {
-		err = notConnected(err)
-	}
-	return done.Connection, done.Calendars, err
+	return done.Connection, done.Calendars, ofLogin(err)
 }
 
 func newConnectionCalDAVCommand(a *app) *cobra.Command {
@@ -175,7 +198,7 @@ account reads another's mailbox; give it the right to read that calendar only.`
 // newConnectionPasswordCommand connects an account with a password.
 func newConnectionPasswordCommand(a *app, kind busy.Kind) *cobra.Command {
 	var tenant, resource string
-	flags := loginFlags{kind: kind}
+	var flags loginFlags
 	c := &cobra.Command{
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -200,6 +223,10 @@ func newConnectionPasswordCommand(a *app, kind busy.Kind) *cobra.Command {
 	c.Flags().StringVar(&resource, "resource", "", "name or id of the `resource` whose time the calendars block")
 	required(c, "resource")
 	flags.add(c)
+	required(c, "username")
+	if kind == busy.Exchange {
+		flags.addMailbox(c)
+	}
 	return c
 }
 
@@ -213,7 +240,11 @@ func (s *session) showConnected(connection busy.Connection, calendars []busy.Cal
 		rows = append(rows, []string{c.ID.String(), c.Name, yesNo(c.Selected)})
 	}
 	return s.app.show(s.cmd, view, func(w io.Writer) {
-		say(w, "Connected (%s). %d calendars, of which %d block time:\n", connection.ID, len(calendars), selected)
+		block := "block"
+		if selected == 1 {
+			block = "blocks"
+		}
+		say(w, "Connected (%s). %s, of which %d %s time:\n", connection.ID, plural(len(calendars), "calendar"), selected, block)
 		table(w, "id,name,blocks time", rows)
 		say(w, "\nChange that with `busyd calendar select`; follow the first reading with `busyd resync --wait`.")
 	})
@@ -324,42 +355,46 @@ func (s *session) showConnection(connection busy.Connection) error {
 	return s.showCalendars(own)
 }
 
+const reconnectHelp = `Give a connection a new password, and keep what is known of its calendars. The
+username, and the URL and the mailbox where they were given, are given again as
+they were: nothing sealed is shown or reused, and another account is another
+connection. The login is tried before anything is saved.
+
+A feed is given its address, which may be a new one, in a file or through the
+standard input: it is mostly a password as well. An account at Google, or at
+Microsoft, is reconnected by its owner: use busyd connection add google, or
+outlook, with --reconnect ID.`
+
 func newConnectionReconnectCommand(a *app) *cobra.Command {
-	var tenant string
 	var flags loginFlags
-	c := &cobra.Command{
-		Use:   "reconnect ID --tenant T --url U --username N --password-file F",
-		Short: "Give a connection a new password, keeping what is known of it",
-		Long: `Give a connection a new password, and keep what is known of its calendars. The
-username, and the URL where it was given, are given again: nothing sealed is
-shown or reused. The login is tried before anything is saved.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			login, err := flags.login(cmd)
-			if err != nil {
-				return err
-			}
-			return a.inTenant(cmd, tenant, func(s *session) error {
-				connection, err := s.connection(args[0])
-				if err != nil {
-					return err
-				}
-				if err := s.reconnect(connection.ID, connection.Kind, login); err != nil {
-					if errors.Is(err, busy.ErrNotFound) {
-						return usage(errors.New("the connection is disconnected, which is final: add it anew with `busyd connection add`"))
-					}
-					return err
-				}
-				return a.show(cmd, map[string]busy.ConnectionID{"reconnected": connection.ID}, func(w io.Writer) {
-					say(w, "Reconnected %s; its calendars are being read.", connection.ID)
-				})
-			})
-		},
-	}
-	tenantFlag(c, &tenant)
+	c := withOne(a, &cobra.Command{
+		Use:   "reconnect ID --tenant T (--username N --password-file F [--url U] [--mailbox M] | --url-file F)",
+		Short: "Give a connection a new password, or a feed its new address, keeping what is known of it",
+		Long:  reconnectHelp,
+		Example: `  busyd connection reconnect ID --tenant acme --url https://cloud.example.com --username weber --password-file weber.password
+  busyd connection reconnect ID --tenant acme --url-file room2.url`,
+	}, (*session).connection, func(s *session, connection busy.Connection) error {
+		if connection.State == busy.ConnectionDisconnected {
+			return errFinal
+		}
+		login, err := flags.again(s.cmd, connection.Kind)
+		if err != nil {
+			return err
+		}
+		if err := s.reconnect(connection.ID, login); err != nil {
+			return err
+		}
+		return a.show(s.cmd, map[string]busy.ConnectionID{"reconnected": connection.ID}, func(w io.Writer) {
+			say(w, "Reconnected %s; its calendars are being read.", connection.ID)
+		})
+	})
 	flags.add(c)
+	flags.addMailbox(c)
+	c.Flags().StringVar(&flags.urlFile, "url-file", "", "of a feed: `file` with the address, - for the standard input")
 	return c
 }
+
+var errFinal = usage(errors.New("the connection is disconnected, which is final: add the account anew with `busyd connection add`"))
 
 // newConnectionPauseCommand pauses a connection, or resumes it.
 func newConnectionPauseCommand(a *app, paused bool) *cobra.Command {
@@ -371,6 +406,9 @@ func newConnectionPauseCommand(a *app, paused bool) *cobra.Command {
 		c.Use, c.Short = "pause ID --tenant T", "Have nothing of an account read until it is resumed; what is known stays, and grows stale"
 	}
 	return withOne(a, c, (*session).connection, func(s *session, connection busy.Connection) error {
+		if connection.State == busy.ConnectionDisconnected {
+			return errFinal
+		}
 		connection, err := s.accounts().Pause(s, s.tenant.ID, connection.ID, paused)
 		if err != nil {
 			return err
@@ -387,6 +425,12 @@ func newConnectionDisconnectCommand(a *app) *cobra.Command {
 		Use:   "disconnect ID --tenant T",
 		Short: "Disconnect an account: its password and all that was read of it are deleted",
 	}, (*session).connection, func(s *session, connection busy.Connection) error {
+		result := map[string]busy.ConnectionID{"disconnected": connection.ID}
+		if connection.State == busy.ConnectionDisconnected {
+			return a.show(s.cmd, result, func(w io.Writer) {
+				say(w, "%s was disconnected already, %s. Nothing of it is kept.", connection.ID, ago(connection.ChangedAt, a.now()))
+			})
+		}
 		if !yes {
 			if err := confirm(s.cmd, "This deletes the account's password and all that was read of it.", "disconnect"); err != nil {
 				return err
@@ -395,10 +439,27 @@ func newConnectionDisconnectCommand(a *app) *cobra.Command {
 		if err := s.accounts().Disconnect(s, s.tenant.ID, connection.ID); err != nil {
 			return err
 		}
-		return a.show(s.cmd, map[string]busy.ConnectionID{"disconnected": connection.ID}, func(w io.Writer) {
-			say(w, "Disconnected %s. Nothing of it is kept.%s", connection.ID, parting(connection.Kind))
+		last, err := s.lastOf(connection)
+		if err != nil {
+			return err
+		}
+		return a.show(s.cmd, result, func(w io.Writer) {
+			say(w, "Disconnected %s. Nothing of it is kept.%s%s", connection.ID, parting(connection.Kind), last)
 		})
 	})
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return c
+}
+
+// lastOf says what it means that a connection was its resource's last one; empty
+// if it was not. One that waits for its first consent has no calendars, and does not
+// count.
+func (s *session) lastOf(gone busy.Connection) (string, error) {
+	left, err := s.store.Calendars(s, s.tenant.ID)
+	if err != nil || slices.ContainsFunc(left, func(c busy.Calendar) bool { return c.Resource == gone.Resource }) {
+		return "", err
+	}
+	names, err := s.resourceNames()
+	return fmt.Sprintf("\nIt was the last of %[1]s: %[1]s is not offered any more until a calendar is connected, or `busyd connection forget %[2]s` lets the working hours alone decide.",
+		names[gone.Resource], gone.ID), err
 }

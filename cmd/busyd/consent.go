@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"time"
 
@@ -11,17 +14,18 @@ import (
 
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/configs"
+	"github.com/busyd/busyd/store"
 )
 
-// consentFor is how long the owner may take; the store forgets then.
-const consentFor = 10 * time.Minute
+// consentWithin is how long the owner may take; the store forgets then.
+const consentWithin = 10 * time.Minute
 
 // newConnectionConsentCommand connects accounts of a provider that has OAuth.
 func newConnectionConsentCommand(a *app, kind busy.Kind, use, whose string) *cobra.Command {
 	var tenant, resource, reconnect string
 	var push, wait bool
 	c := &cobra.Command{
-		Use:   use + " --tenant T --resource R",
+		Use:   use + " --tenant T (--resource R | --reconnect ID)",
 		Short: "Connect " + whose + ": prints the address at which the owner consents, and waits",
 		Long: "Connect " + whose + `. Send the printed address to the owner of the calendar, or open it
 yourself: it is good once, for ten minutes. The owner's browser comes back to
@@ -30,29 +34,50 @@ change nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.inTenant(cmd, tenant, func(s *session) error {
-				r, err := s.resource(resource)
+				consent, err := s.consentFor(resource, reconnect)
 				if err != nil {
 					return err
 				}
-				consent := busy.Consent{Tenant: s.tenant.ID, Kind: kind, Resource: r.ID, Push: push}
-				if reconnect != "" {
-					connection, err := s.connection(reconnect)
-					if err != nil {
-						return err
-					}
-					consent.Connection = connection.ID
-				}
+				consent.Kind, consent.Push = kind, push
 				return s.consent(consent, wait)
 			})
 		},
 	}
 	tenantFlag(c, &tenant)
 	c.Flags().StringVar(&resource, "resource", "", "name or id of the `resource` whose time the calendars block")
-	required(c, "resource")
-	c.Flags().StringVar(&reconnect, "reconnect", "", "the `connection` to reconnect, in place of making a new one")
+	c.Flags().StringVar(&reconnect, "reconnect", "", "the `connection` to reconnect, in place of making a new one; its resource need not be named")
+	c.MarkFlagsOneRequired("resource", "reconnect")
 	c.Flags().BoolVar(&push, "push", false, "ask for what being told of changes takes, where the provider wants more for that")
 	c.Flags().BoolVar(&wait, "wait", true, "wait for the owner")
 	return c
+}
+
+// consentFor is the consent that connects the resource, or reconnects the
+// connection, whose resource need not be named.
+func (s *session) consentFor(resource, reconnect string) (busy.Consent, error) {
+	consent := busy.Consent{Tenant: s.tenant.ID}
+	if resource != "" {
+		r, err := s.resource(resource)
+		if err != nil {
+			return consent, err
+		}
+		consent.Resource = r.ID
+	}
+	if reconnect == "" {
+		return consent, nil
+	}
+	connection, err := s.connection(reconnect)
+	if err != nil {
+		return consent, err
+	}
+	consent.Connection = connection.ID
+	if resource == "" {
+		consent.Resource = connection.Resource
+	}
+	if connection.State == busy.ConnectionDisconnected {
+		return consent, errFinal
+	}
+	return consent, nil
 }
 
 type consentView struct {
@@ -71,7 +96,10 @@ func (s *session) consent(c busy.Consent, wait bool) error {
 	if err != nil {
 		return err
 	}
-	began := s.app.now()
+	w := &consentWait{session: s, consent: c, before: before, began: s.app.now()}
+	if _, w.grant, err = w.glance(); err != nil {
+		return err
+	}
 	address, err := s.accounts().Begin(s, c)
 	if err != nil {
 		return usage(err)
@@ -81,7 +109,10 @@ func (s *session) consent(c busy.Consent, wait bool) error {
 	}
 	// To the standard error, so that what scripts read is the result alone.
 	say(s.cmd.ErrOrStderr(), "The owner consents here, within ten minutes:\n\n  %s\n\nWaiting ...", address)
-	connection, err := s.awaitConsent(c, before, began)
+	if w.state, err = stateIn(address); err != nil {
+		return err
+	}
+	connection, err := w.wait()
 	if err != nil {
 		return err
 	}
@@ -109,47 +140,112 @@ func unregistered(c configs.Config, kind busy.Kind) string {
 	return ""
 }
 
-// awaitConsent returns the connection that the owner's consent makes, or mends.
-// Before are the connections that there were.
-func (s *session) awaitConsent(c busy.Consent, before []busy.Connection, began time.Time) (busy.Connection, error) {
-	end := time.After(consentFor)
+// consentWait waits for what an owner's consent leads to. The consent ends in the
+// daemon, and is seen here by what it leaves in the database.
+type consentWait struct {
+	*session
+	consent busy.Consent
+	state   string            // goes with the owner, and is good once
+	before  []busy.Connection // that there were
+	began   time.Time
+
+	grant []byte    // of the connection that is reconnected, sealed, while the state was good
+	used  time.Time // when the state was found used up; zero: the owner is awaited
+}
+
+// settleWithin is how long a consent that came back may take to become a connection:
+// the provider is asked for the grant and the calendars in between.
+const settleWithin = 10 * time.Second
+
+var errNotGiven = errors.New("the owner did not consent, or not to all that is needed, or as another account: begin anew")
+
+// wait returns the connection that the consent makes, or mends.
+func (w *consentWait) wait() (busy.Connection, error) {
+	end := time.After(consentWithin)
 	for {
-		connections, err := s.store.Connections(s, s.tenant.ID)
-		if err != nil {
-			return busy.Connection{}, err
+		found, done, err := w.look()
+		if err != nil || done {
+			return found, err
 		}
-		for _, found := range connections {
-			if !answers(found, c, before, began) {
-				continue
-			}
-			if found.State == busy.ConnectionAwaitingAdmin {
-				return busy.Connection{}, s.awaitingAdmin(c, found)
-			}
-			return found, nil
+		if !w.used.IsZero() && w.app.now().Sub(w.used) > settleWithin {
+			return busy.Connection{}, errNotGiven
 		}
 		select {
-		case <-s.Done():
+		case <-w.Done():
 			return busy.Connection{}, errors.New("stopped waiting; the address stays good until its ten minutes are over")
 		case <-end:
-			return busy.Connection{}, fmt.Errorf("nobody consented within %s: begin anew", consentFor)
+			return busy.Connection{}, fmt.Errorf("nobody consented within %s: begin anew", consentWithin)
 		case <-time.After(time.Second):
 		}
 	}
 }
 
-// answers reports whether the consent that was asked for left a connection as it
-// was found: read, or waiting for the organisation.
-func answers(found busy.Connection, c busy.Consent, before []busy.Connection, began time.Time) bool {
-	waits := found.State == busy.ConnectionAwaitingAdmin
-	if found.Kind != c.Kind || found.Resource != c.Resource || !waits && !found.State.Polled() || found.ChangedAt.Before(began) {
+// look tells whether the consent led to a connection by now.
+func (w *consentWait) look() (found busy.Connection, done bool, err error) {
+	asked, grant, err := w.glance()
+	if err != nil {
+		return found, false, err
+	}
+	if asked {
+		w.grant = grant
+		return found, false, nil
+	}
+	if w.used.IsZero() {
+		w.used = w.app.now()
+	}
+	connections, err := w.store.Connections(w, w.tenant.ID)
+	if err != nil {
+		return found, false, err
+	}
+	i := slices.IndexFunc(connections, func(c busy.Connection) bool { return w.answers(c, !bytes.Equal(grant, w.grant)) })
+	if i < 0 {
+		return found, false, nil
+	}
+	if connections[i].State == busy.ConnectionAwaitingAdmin {
+		return found, true, w.awaitingAdmin(w.consent, connections[i])
+	}
+	return connections[i], true, nil
+}
+
+// glance tells whether the owner is still awaited, and the grant of the connection
+// that is reconnected, as it is sealed: a connection that was active stays so, and
+// shows by nothing else that it has been reconnected.
+func (w *consentWait) glance() (asked bool, grant []byte, err error) {
+	hash := sha256.Sum256([]byte(w.state))
+	err = w.store.In(w, w.tenant.ID, func(tx *store.Tx) error {
+		return tx.QueryRow(w, `
+			select exists (select from consents where tenant_id = $1 and state_hash = $2),
+				(select grant_sealed from connections where tenant_id = $1 and id = $3)`,
+			w.tenant.ID.String(), hash[:], w.consent.Connection.String()).Scan(&asked, &grant)
+	})
+	if err != nil {
+		return false, nil, fmt.Errorf("look whether the owner has consented: %w", err)
+	}
+	return asked, grant, nil
+}
+
+// answers reports whether the consent left a connection as it was found: read, or
+// waiting for the organisation. Granted: the one that is reconnected has a new grant.
+func (w *consentWait) answers(found busy.Connection, granted bool) bool {
+	waits, since := found.State == busy.ConnectionAwaitingAdmin, !found.ChangedAt.Before(w.began)
+	if !w.consent.Connection.IsZero() {
+		return found.ID == w.consent.Connection && (waits && since || granted && found.State.Polled())
+	}
+	if found.Kind != w.consent.Kind || found.Resource != w.consent.Resource || !since {
 		return false
 	}
-	if !c.Connection.IsZero() {
-		return found.ID == c.Connection
-	}
-	return waits || !slices.ContainsFunc(before, func(b busy.Connection) bool {
+	return waits || found.State.Polled() && !slices.ContainsFunc(w.before, func(b busy.Connection) bool {
 		return b.ID == found.ID && b.State != busy.ConnectionAwaitingAdmin
 	})
+}
+
+// stateIn is the state that an owner is sent away with.
+func stateIn(address string) (string, error) {
+	at, err := url.Parse(address)
+	if err != nil {
+		return "", fmt.Errorf("read the address of the consent: %w", err)
+	}
+	return at.Query().Get("state"), nil
 }
 
 // awaitingAdmin tells who has to do what.

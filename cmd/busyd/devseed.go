@@ -109,7 +109,7 @@ func (s *session) seedConnection(kind busy.Kind, resource busy.ResourceID, login
 	}
 	_, _, err = s.connect(kind, resource, login)
 	if wrong := (*busy.Violation)(nil); errors.As(err, &wrong) && wrong.Field == "account" && len(live) == 1 {
-		return s.reconnect(live[0], kind, login) // with another password
+		return s.reconnect(live[0], login) // with another password
 	}
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -227,10 +228,80 @@ func (s *Service) Password(ctx context.Context, tenant busy.TenantID, resource b
 	return done, err
 }
 
+// Reconnect gives a connection that has a password another login, after it was
+// tried, and keeps what is known of its calendars. The login must be of the account
+// that the connection reads: another account's calendars are not among those that
+// it has. A feed may have another address, for a new secret one is why a feed is
+// reconnected. A [busy.Violation] says what is wrong.
+func (s *Service) Reconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, login providers.Login) error {
+	connection, err := s.Store.Connection(ctx, tenant, id)
+	if err != nil {
+		return err
+	}
+	if connection.State == busy.ConnectionDisconnected {
+		return busy.Invalid("connection", "is disconnected, which is final: connect the account anew")
+	}
+	connector, ok := s.providers[connection.Kind].(providers.Connector)
+	if !ok {
+		return busy.Invalid("connection", "is renewed by its owner's consent, not with a password: "+renewal(connection))
+	}
+	if err := s.checkLogin(ctx, tenant, connection, login); err != nil {
+		return err
+	}
+	grant, err := connector.Connect(ctx, login)
+	if err != nil {
+		return err
+	}
+	return s.Store.ReplaceGrant(ctx, tenant, id, grant, s.Now())
+}
+
+// renewal is the command that sends an owner through the consent again.
+func renewal(c busy.Connection) string {
+	provider := string(c.Kind)
+	if c.Kind == busy.Graph {
+		provider = "outlook"
+	}
+	return "use `busyd connection add " + provider + " --reconnect " + c.ID.String() + "`"
+}
+
+// checkLogin wants the login to be of the account that the connection reads, if
+// that is known. No server is asked for a login that is not.
+func (s *Service) checkLogin(ctx context.Context, tenant busy.TenantID, c busy.Connection, login providers.Login) error {
+	if c.Kind == busy.Feed {
+		return nil
+	}
+	account, err := s.Store.Account(ctx, tenant, c.ID)
+	if err != nil {
+		return err
+	}
+	was, known := loginOf(account)
+	switch {
+	case !known:
+		return nil
+	case was.Username != login.Username:
+		return busy.Invalid("username", "must be the one that the connection signs in with: another account is another connection, add it as that")
+	case was.Mailbox != login.Mailbox:
+		return busy.Invalid("mailbox", "must be the one that the connection reads, or be left out where it was: another mailbox is another connection, add it as that")
+	case strings.TrimRight(was.URL, "/") != strings.TrimRight(login.URL, "/"):
+		return busy.Invalid("url", "must be given as when the account was connected, or be left out where it was: an account elsewhere is another connection, add it as that")
+	default:
+		return nil
+	}
+}
+
 // accountOf names the account of a login. The same account typed in another way is
 // another one.
 func accountOf(l providers.Login) busy.Secret {
 	return busy.Secret(l.URL + "\x00" + l.Username + "\x00" + l.Mailbox)
+}
+
+// loginOf is what accountOf made the name of, without a password.
+func loginOf(account busy.Secret) (l providers.Login, known bool) {
+	parts := strings.Split(string(account), "\x00")
+	if len(parts) != 3 {
+		return l, false
+	}
+	return providers.Login{URL: parts[0], Username: parts[1], Mailbox: parts[2]}, true
 }
 
 // create finds the account's calendars and stores all of it. The store makes the

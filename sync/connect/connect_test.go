@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,11 @@ func (v vault) Connect(_ context.Context, l providers.Login) (busy.Secret, error
 	return busy.Secret("login"), nil
 }
 
+// press is a provider that publishes files.
+type press struct{ vault }
+
+func (press) Kind() busy.Kind { return busy.Feed }
+
 type session struct{ p *provider }
 
 func (s session) Close() error { s.p.closed++; return nil }
@@ -115,7 +121,7 @@ var ctx = context.Background()
 func newRoom(t *testing.T) *room {
 	r := &room{Env: storetest.New(t), t: t, now: storetest.Now, provider: &provider{account: "ada"}}
 	r.service = connect.New(connect.Config{
-		Store: r.Store, Providers: []providers.Provider{r.provider, vault{r.provider}}, Callback: "https://busyd.example/oauth/callback",
+		Store: r.Store, Providers: []providers.Provider{r.provider, vault{r.provider}, press{vault{r.provider}}}, Callback: "https://busyd.example/oauth/callback",
 		Now: func() time.Time { return r.now }, Random: func() float64 { return 0 }, Log: slog.New(slog.DiscardHandler),
 	})
 	r.tenant = r.Tenant(t, "tenant")
@@ -296,6 +302,61 @@ func TestAPasswordIsConnectedOnce(t *testing.T) {
 	}
 	login.Username = "bo"
 	r.must(try())
+}
+
+// reconnect gives the connection another login, and returns the field that is wrong.
+func (r *room) reconnect(id busy.ConnectionID, l providers.Login) string {
+	r.t.Helper()
+	err := r.service.Reconnect(ctx, r.tenant.ID, id, l)
+	wrong := (*busy.Violation)(nil)
+	if errors.As(err, &wrong) {
+		return wrong.Field
+	}
+	r.must(err)
+	return ""
+}
+
+// A login of another account would leave the connection with calendars that are
+// not there: it is refused before a server is asked.
+func TestAnotherLoginIsOfTheSameAccount(t *testing.T) {
+	r := newRoom(t)
+	login := providers.Login{URL: "https://dav.example", Username: "ada", Mailbox: "ada@example.com", Password: busy.Secret("right")}
+	done, err := r.service.Password(ctx, r.tenant.ID, r.resource.ID, busy.CalDAV, login)
+	r.must(err)
+	for want, change := range map[string]func(l *providers.Login){
+		"username": func(l *providers.Login) { l.URL, l.Username = "https://dav.example/bo", "bo" },
+		"url":      func(l *providers.Login) { l.URL = "https://elsewhere.example" },
+		"mailbox":  func(l *providers.Login) { l.Mailbox = "" },
+		"password": func(l *providers.Login) { l.Password = busy.Secret("wrong") },
+		"":         func(l *providers.Login) { l.URL += "/" },
+	} {
+		again := login
+		change(&again)
+		if got := r.reconnect(done.Connection.ID, again); got != want {
+			t.Errorf("wrong is %q, want %q", got, want)
+		}
+	}
+	r.must(r.service.Disconnect(ctx, r.tenant.ID, done.Connection.ID))
+	if got := r.reconnect(done.Connection.ID, login); got != "connection" {
+		t.Errorf("a disconnected one: wrong is %q", got)
+	}
+}
+
+// A feed moves to another secret address; an owner's consent is no login.
+func TestAnotherLoginOfOtherKinds(t *testing.T) {
+	r := newRoom(t)
+	login := providers.Login{URL: "https://feeds.example/secret", Password: busy.Secret("right")}
+	feed, err := r.service.Password(ctx, r.tenant.ID, r.resource.ID, busy.Feed, login)
+	r.must(err)
+	login.URL = "https://feeds.example/new-secret"
+	if got := r.reconnect(feed.Connection.ID, login); got != "" {
+		t.Errorf("a new address: wrong is %q", got)
+	}
+	id := r.connect().Connection.ID
+	err = r.service.Reconnect(ctx, r.tenant.ID, id, login)
+	if !errors.Is(err, busy.ErrInvalid) || !strings.Contains(err.Error(), "busyd connection add google --reconnect "+id.String()) {
+		t.Errorf("a consent: %v", err)
+	}
 }
 
 func TestPartingTellsTheProvider(t *testing.T) {
