@@ -1,6 +1,7 @@
 package booking
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -19,6 +20,7 @@ type HoldRequest struct {
 	Resources []busy.ResourceID // that must serve it; none: whoever is free
 	Seats     int               // 0 is 1
 	TTL       time.Duration     // until it expires; positive
+	Prefix    string            // of the token, to tell who made it; empty: "hold_"
 	Details   *busy.Details
 	Once      *Once // nil: no key
 }
@@ -29,7 +31,7 @@ func (d *Desk) Hold(ctx context.Context, tenant busy.TenantID, r HoldRequest) (b
 	if r.TTL <= 0 {
 		return busy.Booking{}, "", busy.Invalid("ttl", "must be positive")
 	}
-	token, err := newToken(d.Random)
+	token, err := newToken(d.Random, cmp.Or(r.Prefix, "hold_"))
 	if err != nil {
 		return busy.Booking{}, "", err
 	}
@@ -72,10 +74,10 @@ func ownerOf(token string) []byte {
 	return sum[:]
 }
 
-func newToken(random io.Reader) (string, error) {
+func newToken(random io.Reader, prefix string) (string, error) {
 	var secret [32]byte
 	if _, err := io.ReadFull(random, secret[:]); err != nil {
 		return "", fmt.Errorf("draw a token: %w", err)
 	}
-	return "hold_" + base64.RawURLEncoding.EncodeToString(secret[:]), nil
+	return prefix + base64.RawURLEncoding.EncodeToString(secret[:]), nil
 }

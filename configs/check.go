@@ -48,8 +48,7 @@ func (c Config) check() (problems []error) {
 	wrong(c.Log.Format != "json" && c.Log.Format != "text", "log.format", "must be json or text")
 	wrong(c.Network.CAFile != "" && !holdsCertificates(c.Network.CAFile), "network.ca_file", "must name a file with certificates in PEM")
 	for _, origin := range c.API.CORSOrigins {
-		wrong(origin != "*" && !strings.HasPrefix(origin, "https://") && !strings.HasPrefix(origin, "http://"),
-			"api.cors_origins", "must list origins such as https://booking.example.com")
+		wrong(origin != "*" && !isOrigin(origin), "api.cors_origins", "must list origins such as https://booking.example.com")
 	}
 	if len(c.MasterKey) > 0 {
 		_, err := c.MasterKeys()

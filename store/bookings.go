@@ -118,6 +118,15 @@ func bookingsArgs(tenant busy.TenantID, f busy.BookingFilter) []any {
 	}
 }
 
+// OpenHolds counts the holds of a service that are live at now. It is one round trip.
+func (s *Store) OpenHolds(ctx context.Context, tenant busy.TenantID, service busy.ServiceID, now time.Time) (n int, err error) {
+	err = s.askOne(ctx, tenant, `
+		select count(distinct c.booking_id) from needs n
+		join claims c on c.tenant_id = $1 and c.resource_id = n.resource_id and c.service_id = $2 and c.live and c.expires_at > $3
+		where n.tenant_id = $1 and n.service_id = $2`, []any{arg(tenant), arg(service), micros(now)}, &n)
+	return n, failed("count holds", err)
+}
+
 // EraseDetails erases what is known of the booker, and the stored answers that tell
 // it: a request that is repeated afterwards is carried out anew. It is no error if
 // it is done already. ErrNotFound.

@@ -359,7 +359,7 @@ func TestBookingInAFrame(t *testing.T) {
 	b.press("Enter", 13, "\r")
 	for {
 		m := b.hear()
-		if m.Method == "Page.frameNavigated" && strings.Contains(string(m.Params), "/hold_") {
+		if m.Method == "Page.frameNavigated" && strings.Contains(string(m.Params), "/page_") {
 			break
 		}
 	}

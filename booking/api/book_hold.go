@@ -8,6 +8,7 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/busyd/busyd/booking"
 	"github.com/busyd/busyd/busy"
@@ -18,6 +19,9 @@ const (
 	nameField  = "name"
 	emailField = "email"
 )
+
+// pagePrefix begins the tokens of the page: what is held by others has no link.
+const pagePrefix = "page_"
 
 // hold keeps a time while the visitor types.
 func (v *visit) hold() (busy.Answer, error) {
@@ -32,18 +36,18 @@ func (v *visit) hold() (busy.Answer, error) {
 	if _, err := v.offered(); err != nil {
 		return busy.Answer{}, err
 	}
-	door := v.door()
-	door.Lock()
-	defer door.Unlock()
 	return v.once(start.Format(time.RFC3339), func(once busy.Once) (busy.Answer, error) {
-		if room, err := v.room(); err != nil {
+		switch held, err := v.Store.OpenHolds(v.ctx, v.tenant, v.service, v.now); {
+		case err != nil:
 			return busy.Answer{}, err
-		} else if !room {
+		case held >= mostHolds: // some more at the same moment do no harm
 			return v.keep(once, v.back("many", start, zone))
+		case start.After(v.now.AddDate(0, monthsAhead, 0)):
+			return v.keep(once, v.back("closed", start, zone))
 		}
 		var answer busy.Answer
 		_, _, err := v.Desk.Hold(v.ctx, v.tenant, booking.HoldRequest{
-			Service: v.service, Start: start, TTL: bookHold,
+			Service: v.service, Start: start, TTL: bookHold, Prefix: pagePrefix,
 			Once: &booking.Once{Once: once, Render: func(b busy.Booking, token string) busy.Answer {
 				answer = redirect(v.own(b.ID, token, "zone", zone.String()))
 				return answer
@@ -68,6 +72,9 @@ func (v *visit) offered() (busy.Service, error) {
 // gone is where a visitor is sent whose time cannot be had.
 func (v *visit) gone(err error, start time.Time, zone *time.Location) (busy.Answer, bool) {
 	var refused *booking.Refusal
+	if unknown := (*booking.NotFresh)(nil); errors.As(err, &unknown) {
+		return v.back("unknown", start, zone), true
+	}
 	if !errors.As(err, &refused) {
 		return busy.Answer{}, false
 	}
@@ -101,7 +108,7 @@ func (v *visit) mine() (busy.Booking, error) {
 
 func opens(b busy.Booking, token string) bool {
 	digest := sha256.Sum256([]byte(token))
-	return subtle.ConstantTimeCompare(digest[:], b.Owner) == 1
+	return strings.HasPrefix(token, pagePrefix) && subtle.ConstantTimeCompare(digest[:], b.Owner) == 1
 }
 
 // bookingView is the page of one booking: a form while it is a hold.
@@ -113,7 +120,7 @@ type bookingView struct {
 	Key                 string
 	Name, Email         string // as they were typed
 	Wrong               violations
-	CanCancel           bool
+	CanCancel, CanKeep  bool
 }
 
 func (v *visit) show() (busy.Answer, error) {
@@ -137,12 +144,15 @@ func (v *visit) showAs(b busy.Booking, status int, wrong violations) (busy.Answe
 	if b.State == busy.BookingExpired || b.State == busy.BookingHeld && !b.Live(v.now) {
 		return v.back("expired", b.Span.Start, zone), nil
 	}
+	if b.State == busy.BookingCancelled && b.Details == nil { // it was a hold
+		return v.back("given", b.Span.Start, zone), nil
+	}
 	out := bookingView{
 		Service: service.Name, When: when(b.Span, zone), Zone: zone.String(), State: b.State,
 		Action: v.own(b.ID, v.token), Again: v.address("zone", zone.String()),
-		Wrong: wrong, CanCancel: v.now.Before(b.Span.Start),
+		Wrong: wrong, CanCancel: v.now.Before(b.Span.Start), CanKeep: v.mayKeep(b),
 	}
-	if len(wrong) > 0 {
+	if v.form {
 		out.Name, out.Email = v.values.Get(nameField), v.values.Get(emailField)
 	}
 	title := "Your booking"
@@ -153,6 +163,9 @@ func (v *visit) showAs(b busy.Booking, status int, wrong violations) (busy.Answe
 		title = "Booking cancelled"
 	case busy.BookingConfirmed, busy.BookingPending:
 		title = "Booked"
+	}
+	if len(wrong) > 0 {
+		title = "Error: " + title
 	}
 	if !service.Public {
 		out.Again = ""
@@ -174,6 +187,35 @@ func (v *visit) zoneOf(b busy.Booking) (*time.Location, error) {
 		return nil, err
 	}
 	return time.LoadLocation(first.Zone)
+}
+
+func (v *visit) mayKeep(b busy.Booking) bool {
+	return b.State == busy.BookingHeld && b.Live(v.now) && v.now.Before(b.CreatedAt.Add(longest-bookHold))
+}
+
+// prolong gives a visitor who needs longer ten more minutes from now, with what they
+// have typed (WCAG 2.2, 2.2.1).
+func (v *visit) prolong() (busy.Answer, error) {
+	b, err := v.mine()
+	if err != nil {
+		return busy.Answer{}, err
+	}
+	zone, err := v.zoneOf(b)
+	if err != nil {
+		return busy.Answer{}, err
+	}
+	own := redirect(v.own(b.ID, v.token, "zone", zone.String()))
+	if !v.mayKeep(b) {
+		return own, nil
+	}
+	kept, err := v.Desk.Renew(v.ctx, v.tenant, b.ID, v.token, bookHold, nil)
+	if late := (*booking.Refusal)(nil); errors.As(err, &late) || errors.Is(err, booking.ErrOver) {
+		return own, nil // where it is said what became of it
+	}
+	if err != nil {
+		return busy.Answer{}, err
+	}
+	return v.showAs(kept, http.StatusOK, nil)
 }
 
 // book makes the hold a booking.
@@ -214,7 +256,9 @@ func (v *visit) changed(once busy.Once, b busy.Booking, own busy.Answer, zone *t
 		return v.keep(once, own)
 	}
 	if gone, is := v.gone(err, b.Span.Start, zone); is {
-		return v.keep(once, gone)
+		_, late := v.Desk.Cancel(v.ctx, v.tenant, b.ID, b.Version, nil) // nobody waits for it
+		answer, err := v.keep(once, gone)
+		return answer, errors.Join(err, late)
 	}
 	return busy.Answer{}, err
 }
@@ -223,7 +267,7 @@ func (v *visit) changed(once busy.Once, b busy.Booking, own busy.Answer, zone *t
 func (v *visit) details() (*busy.Details, violations) {
 	name, email := strings.TrimSpace(v.values.Get(nameField)), strings.TrimSpace(v.values.Get(emailField))
 	var wrong violations
-	if name == "" || len(name) > 200 || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' }) {
+	if name == "" || utf8.RuneCountInString(name) > 200 || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' }) {
 		wrong = append(wrong, violation{nameField, "Enter your name, with at most 200 letters."})
 	}
 	if a, err := mail.ParseAddress(email); err != nil || a.Address != email || len(email) > 254 {

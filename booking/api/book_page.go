@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/busyd/busyd/busy"
@@ -24,6 +23,7 @@ import (
 const (
 	bookForm   = 8 << 10          // of a form, in bytes
 	bookHold   = 10 * time.Minute // how long a time is kept while somebody types
+	longest    = 40 * time.Minute // however often that is asked for again
 	mostHolds  = 20               // that are open for one service when the page makes another
 	bookOffers = 500_000          // the starts of all resources in a month, together
 )
@@ -33,14 +33,13 @@ const (
 // when it is free: no resource, no event and no booking but the visitor's own, which
 // has a link of its own with a secret in it.
 //
-// It needs no script and may stand in a frame of the pages in Config.Origins.
+// It needs no script and may stand in a frame of the pages of Config.Origins, if
+// they are named.
 type bookPage struct {
 	*api
 	style  template.CSS
 	policy string
-	// doors let one visitor of a service hold a time after the other, so that holds
-	// are counted right. A process has its own.
-	doors [64]sync.Mutex
+	framed bool // pages of some origin may show it
 }
 
 func newBookPage(a *api) (*bookPage, error) {
@@ -50,14 +49,16 @@ func newBookPage(a *api) (*bookPage, error) {
 	}
 	style := string(a.site.style) + string(own)
 	sum := sha256.Sum256([]byte(style))
-	framed := "'none'"
-	if len(a.Origins) > 0 {
-		framed = strings.Join(a.Origins, " ")
+	// A page with a button that cancels is not for every site that knows its link.
+	ancestors := strings.Join(slices.DeleteFunc(slices.Clone(a.Origins), func(o string) bool { return o == "*" }), " ")
+	framed := ancestors != ""
+	if !framed {
+		ancestors = "'none'"
 	}
 	return &bookPage{
-		api: a, style: template.CSS(style),
+		api: a, style: template.CSS(style), framed: framed,
 		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; " +
-			"img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors " + framed,
+			"img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors " + ancestors,
 	}, nil
 }
 
@@ -71,6 +72,7 @@ func (a *api) mountBookPage() error {
 	a.mux.HandleFunc("POST "+of, b.serve((*visit).hold))
 	a.mux.HandleFunc("GET "+own, b.serve((*visit).show))
 	a.mux.HandleFunc("POST "+own, b.serve((*visit).book))
+	a.mux.HandleFunc("POST "+own+"/keep", b.serve((*visit).prolong))
 	a.mux.HandleFunc("POST "+own+"/cancel", b.serve((*visit).cancel))
 	return nil
 }
@@ -84,6 +86,7 @@ type visit struct {
 	id      busy.BookingID // zero: of no booking
 	token   string         // that opens the booking
 	values  url.Values     // of the form or, without one, of the address
+	form    bool
 	now     time.Time
 }
 
@@ -107,7 +110,8 @@ func (b *bookPage) serve(answer func(*visit) (busy.Answer, error)) http.HandlerF
 		h := w.Header()
 		h.Set("Content-Security-Policy", b.policy)
 		h.Set("Referrer-Policy", "same-origin") // with none, a browser hides where a form came from
-		if len(b.Origins) > 0 {
+		h.Set("X-Robots-Tag", "noindex")
+		if b.framed {
 			h.Del("X-Frame-Options") // it cannot name origins
 		}
 		send(w, out)
@@ -138,7 +142,7 @@ func (b *bookPage) visit(w http.ResponseWriter, r *http.Request) (*visit, error)
 	if err := r.ParseForm(); err != nil {
 		return nil, violations{{"body", "must be the form of the page"}}
 	}
-	v.values = r.PostForm
+	v.values, v.form = r.PostForm, true
 	return v, nil
 }
 
@@ -268,14 +272,4 @@ func (v *visit) reserve(once busy.Once) (busy.Once, *busy.Answer, error) {
 func (v *visit) keep(once busy.Once, answer busy.Answer) (busy.Answer, error) {
 	once.Answer = &answer
 	return answer, v.Store.Answer(v.ctx, v.tenant, once, v.now)
-}
-
-// door admits one visitor of the service at a time.
-func (v *visit) door() *sync.Mutex { return &v.doors[v.service[0]%64] }
-
-// room reports whether the service has room for one more hold.
-func (v *visit) room() (bool, error) {
-	held, err := v.Store.Bookings(v.ctx, v.tenant, busy.BookingFilter{Service: v.service, States: []busy.BookingState{busy.BookingHeld}})
-	held = slices.DeleteFunc(held, func(b busy.Booking) bool { return !b.Live(v.now) })
-	return len(held) < mostHolds, err
 }

@@ -33,6 +33,7 @@ var notices = map[string]string{
 	"closed":  "This time is not offered any more.",
 	"expired": "Your time was kept for ten minutes, and they are over. Nothing was booked. You can choose again.",
 	"many":    "Many people are choosing a time just now. Try again in a few minutes.",
+	"unknown": "It is not known just now what is free. Nothing was booked. Try again in a few minutes.",
 	"given":   "Your time was given back. You can choose another.",
 }
 
@@ -46,6 +47,7 @@ type timesView struct {
 	Nearest         []timeChoice
 	Month           monthView
 	Day             *dayTimes // nil: nothing of the month is free
+	Unknown         bool      // nobody's calendars tell what is free
 	Key             string    // of the form
 }
 
@@ -82,6 +84,7 @@ type sights struct {
 	month   time.Time // the first of it, as its midnight carried in UTC
 	day     time.Time // zero: the first that has a free time
 	slots   []booking.Slot
+	unknown bool
 }
 
 func (v *visit) times() (busy.Answer, error) {
@@ -141,7 +144,7 @@ func (s *sights) choose() error {
 		s.month = monthOf(s.day)
 	}
 	if s.month.Before(present) || s.month.After(present.AddDate(0, monthsAhead, 0)) {
-		return violations{{"month", "must be this month or one of the twelve after it"}}
+		s.month, s.day, asked = present, time.Time{}, "" // a link that has grown old
 	}
 	if err := s.look(); err != nil || len(s.slots) > 0 || asked != "" || !s.day.IsZero() {
 		return err
@@ -159,22 +162,25 @@ func monthOf(date time.Time) time.Time { return date.AddDate(0, 0, 1-date.Day())
 // look finds the meetings that begin in the month.
 func (s *sights) look() (err error) {
 	end := booking.Instant(s.month.AddDate(0, 1, 0), s.zone)
-	s.slots, err = s.free(s.service, busy.Span{Start: booking.Instant(s.month, s.zone), End: end})
+	found, err := s.free(s.service, busy.Span{Start: booking.Instant(s.month, s.zone), End: end})
+	s.slots = found.Slots
+	s.unknown = !slices.ContainsFunc(found.Standings, func(r booking.Standing) bool { return r.KnownState == busy.StateFresh })
 	return err
 }
 
 // free finds the meetings that begin in the span.
-func (v *visit) free(service busy.Service, span busy.Span) ([]booking.Slot, error) {
+func (v *visit) free(service busy.Service, span busy.Span) (booking.Offering, error) {
 	q := booking.Question{
 		Service: service, Span: busy.Span{Start: span.Start, End: span.End.Add(service.Duration)},
 		Now: v.now, StaleAfter: v.StaleAfter, MaxOffers: bookOffers,
 	}
 	agendas, err := v.agendas(v.ctx, v.tenant, service.Resources(), q.Reads())
 	if err != nil {
-		return nil, err
+		return booking.Offering{}, err
 	}
 	found, err := booking.Offers(agendas, q)
-	return slices.DeleteFunc(found.Slots, func(s booking.Slot) bool { return !s.Start.Before(span.End) }), err
+	found.Slots = slices.DeleteFunc(found.Slots, func(s booking.Slot) bool { return !s.Start.Before(span.End) })
+	return found, err
 }
 
 func (s *sights) view(home string) (timesView, error) {
@@ -184,6 +190,7 @@ func (s *sights) view(home string) (timesView, error) {
 	}
 	out := timesView{
 		Service: s.service.Name, Length: span(s.service.Duration), Action: s.address(), Zone: s.zone.String(), Key: key,
+		Unknown: s.unknown && len(s.slots) == 0,
 	}
 	if s.day.IsZero() && len(s.slots) > 0 {
 		s.day = booking.Date(s.slots[0].Start, s.zone)
@@ -262,10 +269,11 @@ func (s *sights) notice(out *timesView) error {
 		return nil //nolint:nilerr // the notice is said without the time
 	}
 	out.Gone = when(busy.Span{Start: start, End: start.Add(s.service.Duration)}, s.zone)
-	slots, err := s.free(s.service, busy.Span{Start: start.Add(-aroundTaken), End: start.Add(aroundTaken)})
+	found, err := s.free(s.service, busy.Span{Start: start.Add(-aroundTaken), End: start.Add(aroundTaken)})
 	if err != nil {
 		return err
 	}
+	slots := found.Slots
 	i, _ := slices.BinarySearchFunc(slots, start, func(s booking.Slot, t time.Time) int { return s.Start.Compare(t) })
 	for _, slot := range slots[max(0, i-fewTaken):min(len(slots), i+fewTaken)] {
 		out.Nearest = append(out.Nearest, timeChoice{slot.Start.UTC().Format(time.RFC3339), when(slot.Span, s.zone)})

@@ -67,7 +67,8 @@ func zoneList(chosen, other string, at time.Time) []zoneRegion {
 // loadZone loads a zone that a visitor names.
 func loadZone(name string) (*time.Location, error) {
 	zone, err := time.LoadLocation(name)
-	if err != nil || name == "Local" || name == "" {
+	// Other files beside the zones, and this machine's own, begin with a small letter.
+	if err != nil || name == "Local" || name == "" || name[0] < 'A' || name[0] > 'Z' {
 		return nil, violations{{"zone", "must be an IANA zone such as Europe/Berlin"}}
 	}
 	return zone, nil

@@ -16,6 +16,8 @@ type BookingStore interface {
 	Booking(ctx context.Context, tenant busy.TenantID, id busy.BookingID) (busy.Booking, error)
 	// Bookings are by id.
 	Bookings(ctx context.Context, tenant busy.TenantID, f busy.BookingFilter) ([]busy.Booking, error)
+	// OpenHolds counts the holds of a service that are live at now.
+	OpenHolds(ctx context.Context, tenant busy.TenantID, service busy.ServiceID, now time.Time) (int, error)
 	EraseDetails(ctx context.Context, tenant busy.TenantID, id busy.BookingID, now time.Time) error
 	// Conflicts are by id.
 	Conflicts(ctx context.Context, tenant busy.TenantID, open bool, after busy.ConflictID, limit int) ([]busy.Conflict, error)

@@ -199,6 +199,16 @@ func (h *house) ArchiveService(_ context.Context, tenant busy.TenantID, id busy.
 	return h.err
 }
 
+func (h *house) OpenHolds(_ context.Context, tenant busy.TenantID, service busy.ServiceID, now time.Time) (int, error) {
+	n := 0
+	for _, b := range h.tenant(tenant).bookings {
+		if b.Service == service && b.State == busy.BookingHeld && b.Live(now) {
+			n++
+		}
+	}
+	return n, h.err
+}
+
 func (h *house) Booking(_ context.Context, tenant busy.TenantID, id busy.BookingID) (busy.Booking, error) {
 	for _, b := range h.tenant(tenant).bookings {
 		if b.ID == id {
