@@ -196,10 +196,15 @@ func newBookingShowCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		service, err := s.store.BookedService(s, s.tenant.ID, b.Service)
+		if err != nil {
+			return err
+		}
 		return s.app.show(s.cmd, v, func(w io.Writer) {
 			rows := [][]string{
 				{"id", v.ID.String()},
 				{"when", when(v.Start, v.End)},
+				{"service", service.Name},
 				{"with", namesOf(v.Resources, names)},
 				{"state", v.word(s.app.now())},
 				{"seats", fmt.Sprint(v.Seats)},
@@ -215,7 +220,7 @@ func detailRows(d *busy.Details) [][]string {
 	if d == nil {
 		return [][]string{{"personal data", "none"}}
 	}
-	rows := [][]string{{"reference", d.Reference}}
+	rows := [][]string{{"personal data", d.Reference}}
 	for _, name := range slices.Sorted(maps.Keys(d.Fields)) {
 		rows = append(rows, []string{"  " + name, d.Fields[name]})
 	}
