@@ -19,7 +19,7 @@ const (
 	CauseHorizon  Cause = "horizon"      // too far ahead
 	CauseHours    Cause = "hours"        // outside of the weekly working hours
 	CauseOverride Cause = "override"     // outside of working hours, by an override of its date
-	CausePolicy   Cause = "policy"       // a calendar is not fresh, and the policy minds
+	CausePolicy   Cause = "policy"       // a calendar is not fresh, or all are disconnected, and the policy minds
 	CauseUnknown  Cause = "unknown"      // nothing is known of that time
 	CauseInterval Cause = "interval"     // between two starts of the service's interval
 	CauseDay      Cause = "day_limit"    // the day has as many meetings as it may
@@ -47,8 +47,8 @@ type Reason struct {
 	State    busy.State         // of a block
 	Booking  busy.BookingID     // of a booking
 	Override busy.OverrideID    // of an override
-	Calendar busy.CalendarID    // of a calendar that the policy minds
-	Standing busy.CalendarState // of that calendar
+	Calendar busy.CalendarID    // of a calendar that the policy minds; zero: it minds that there is none any more
+	Standing busy.CalendarState // of that calendar, or disconnected
 }
 
 // Explain returns everything because of which the agenda's resource cannot serve
@@ -139,6 +139,9 @@ func outside(r busy.Resource, span busy.Span, own *time.Location) Reason {
 func (q Question) againstStanding(a busy.Agenda) []Reason {
 	var reasons []Reason
 	standing := q.standing(a)
+	if a.Disconnected && q.Service.Policy != busy.ServeStale {
+		reasons = append(reasons, Reason{Cause: CausePolicy, Standing: busy.StateDisconnected})
+	}
 	for i, c := range a.Calendars {
 		state := c.StateFor(c.Covered, q.Now, q.staleAfter())
 		if q.Service.Policy == busy.Reject {

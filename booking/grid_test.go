@@ -202,6 +202,7 @@ func drawScenario(t *rapid.T, change transition, elsewhere string) scenario {
 		for range rapid.IntRange(0, 2).Draw(t, "calendars") {
 			a.Calendars = append(a.Calendars, drawCalendar(t, q, at))
 		}
+		a.Disconnected = len(a.Calendars) == 0 && sometimes(t, 1, "disconnected") == 1
 		s.agendas = append(s.agendas, a)
 	}
 	s.drawNeeds(t)

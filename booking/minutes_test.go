@@ -73,7 +73,7 @@ func trusted(q Question, a busy.Agenda) bool {
 			return false
 		}
 	}
-	return true
+	return !a.Disconnected || q.Service.Policy == busy.ServeStale
 }
 
 func counted(q Question, c busy.Claim) bool {

@@ -226,6 +226,12 @@ func (s *scenario) read(words []string) (err error) {
 		return s.readOverride(args)
 	case "calendar":
 		return s.readCalendar(args)
+	case "disconnected":
+		a, err := s.of(args[0])
+		if err == nil {
+			a.Disconnected = true
+		}
+		return err
 	case "block":
 		return s.readBlock(args)
 	case "claim":

@@ -10,12 +10,13 @@ import (
 // about a span.
 type Standing struct {
 	Resource  busy.ResourceID
-	State     busy.CalendarState // the worst of Calendars
-	AsOf      time.Time          // the oldest of Calendars; zero: one was never read
+	State     busy.CalendarState // the worst of Calendars, or that there are none any more
+	AsOf      time.Time          // the oldest of Calendars; zero: one was never read, or they are gone
 	Calendars []CalendarStanding
 
 	// Known is the part of the span that every calendar mirrors; it may be
-	// empty. Known time without a block is free as far as the calendars tell.
+	// empty. Known time without a block is free as far as the calendars tell, which
+	// is nothing where KnownState is disconnected.
 	Known busy.Span
 	// KnownState is State for an answer about Known alone, in which nothing is
 	// uncovered.
@@ -31,11 +32,14 @@ type CalendarStanding struct {
 
 // Judge tells how well the agenda answers a question about the span at now. A
 // resource without a selected calendar has nothing to mirror: it is fresh, as of
-// now.
+// now, unless that is because its accounts are disconnected.
 func Judge(a busy.Agenda, span busy.Span, now time.Time, staleAfter time.Duration) Standing {
 	s := Standing{
 		Resource: a.Resource.ID, State: busy.StateFresh, AsOf: now,
 		Known: Known(a, span), KnownState: busy.StateFresh,
+	}
+	if a.Disconnected {
+		s.State, s.KnownState, s.AsOf = busy.StateDisconnected, busy.StateDisconnected, time.Time{}
 	}
 	for _, c := range a.Calendars {
 		state := c.StateFor(span, now, staleAfter)
@@ -50,7 +54,8 @@ func Judge(a busy.Agenda, span busy.Span, now time.Time, staleAfter time.Duratio
 }
 
 // Known returns the part of the span that all of the agenda's calendars mirror;
-// it may be empty.
+// it may be empty. Without a calendar it is the span, of which a policy that serves
+// the disconnected offers the working hours.
 func Known(a busy.Agenda, span busy.Span) busy.Span {
 	for _, c := range a.Calendars {
 		if c.AsOf.IsZero() {

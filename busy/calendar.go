@@ -75,7 +75,7 @@ const (
 type CalendarState string
 
 // The states of a calendar or a resource, best first. A resource has the worst
-// state of its selected calendars.
+// state of its selected calendars; only a resource is disconnected, see [Agenda].
 const (
 	StateFresh          CalendarState = "fresh"
 	StateStale          CalendarState = "stale"           // read, but too long ago
@@ -84,11 +84,12 @@ const (
 	StateNeedsReconnect CalendarState = "needs_reconnect" // the provider refuses the credential
 	StatePaused         CalendarState = "paused"          // an operator must act
 	StatePending        CalendarState = "pending"         // never read completely
+	StateDisconnected   CalendarState = "disconnected"    // all accounts are gone, and nothing is known
 )
 
 var severity = map[CalendarState]int{
 	StateFresh: 0, StateStale: 1, StateDegraded: 2, StateUncovered: 3,
-	StateNeedsReconnect: 4, StatePaused: 5, StatePending: 6,
+	StateNeedsReconnect: 4, StatePaused: 5, StatePending: 6, StateDisconnected: 7,
 }
 
 // Worse returns the worse of two states. An empty state is better than any.
@@ -124,7 +125,12 @@ func (c Calendar) StateFor(span Span, now time.Time, staleAfter time.Duration) C
 type Agenda struct {
 	Resource  Resource
 	Calendars []Calendar // the selected ones
-	Blocks    []Block    // overlapping the span, by Start; not merged, not clipped
+	// Disconnected: there are no selected calendars, because the accounts that the
+	// resource had are disconnected, and none has been connected since. Nothing is
+	// known of its time; it is not free for that. Where false, a resource without
+	// calendars has its working hours alone.
+	Disconnected bool
+	Blocks       []Block // overlapping the span, by Start; not merged, not clipped
 	// Claims are the live bookings of the resource whose time, with its buffers,
 	// overlaps the span or the eight days before or after it: a week's limit is
 	// counted over whole weeks. By Span.Start.

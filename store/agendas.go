@@ -75,12 +75,19 @@ const (
 
 const (
 	agendaResources = `
-		select w.n, r.version, ` + resourceColumns + `, ` + calendarColumns + `
+		select w.n, r.version, case when c.id is null then (` + accountsGone + `) else false end, ` + resourceColumns + `, ` +
+		calendarColumns + `
 		from unnest($2::uuid[]) with ordinality as w (id, n)
 		cross join lateral (select * from resources r where r.tenant_id = $1 and r.id = w.id limit 1) r
 		left join (calendars c join connections n on n.tenant_id = $1 and n.id = c.connection_id)
 			on c.tenant_id = $1 and c.resource_id = w.id and c.selected
 		order by w.n, c.id`
+
+	// Of the accounts that the resource had, none is left. One that waits for its
+	// first consent has no secret and brings no calendars yet: it changes nothing.
+	accountsGone = `
+		select coalesce(bool_or(n.state = 'disconnected') and bool_and(n.grant_sealed is null), false)
+		from connections n where n.tenant_id = $1 and n.resource_id = r.id`
 
 	agendaOverrides = `
 		select w.n, ` + overrideColumns + `
@@ -123,7 +130,8 @@ func readResources(rows pgx.Rows, agendas []busy.Agenda) error {
 		var hours string
 		var c busy.Calendar
 		var version int64
-		row := []any{&n, &version, into(&r.ID), &r.Name, &r.Zone, &hours}
+		var disconnected bool
+		row := []any{&n, &version, &disconnected, into(&r.ID), &r.Name, &r.Zone, &hours}
 		calendar := calendarInto(&c)
 		if rows.RawValues()[len(row)] == nil {
 			clear(calendar) // nil: not wanted
@@ -138,7 +146,7 @@ func readResources(rows pgx.Rows, agendas []busy.Agenda) error {
 		if found[n] {
 			continue
 		}
-		found[n], a.Resource, a.Version = true, r, version
+		found[n], a.Resource, a.Version, a.Disconnected = true, r, version, disconnected
 		if err := a.Resource.Hours.UnmarshalText([]byte(hours)); err != nil {
 			return err
 		}

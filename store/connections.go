@@ -297,6 +297,41 @@ func (s *Store) Disconnect(ctx context.Context, tenant busy.TenantID, id busy.Co
 	})
 }
 
+// Forget removes what is left of a disconnected connection: the note that there
+// was one. A resource whose connections are all forgotten is one that never had a
+// calendar, and is offered in its working hours. ErrInvalid if the connection is
+// not disconnected, or its provider has not been told so yet. ErrNotFound.
+func (s *Store) Forget(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID) error {
+	return s.In(ctx, tenant, func(tx *Tx) error {
+		var state busy.ConnectionState
+		var resource busy.ResourceID
+		var parting bool
+		err := tx.QueryRow(ctx, `
+			select n.state, n.resource_id, exists (select from farewells f where f.tenant_id = $1 and f.connection_id = n.id)
+			from connections n where n.tenant_id = $1 and n.id = $2 for update`, arg(tenant), arg(id)).
+			Scan((*string)(&state), into(&resource), &parting)
+		switch {
+		case err != nil:
+			return failed("find the connection", err)
+		case state != busy.ConnectionDisconnected:
+			return busy.Invalid("connection", "must be disconnected to be forgotten: it is "+string(state))
+		case parting:
+			return busy.Invalid("connection", "cannot be forgotten before its provider has been told that it ended: try again in a while")
+		}
+		if err := tx.bump(ctx, resource); err != nil {
+			return err
+		}
+		batch := &pgx.Batch{}
+		// Somebody may have set out to reconnect it when it was gone already.
+		batch.Queue(`delete from consents where tenant_id = $1 and connection_id = $2`, arg(tenant), arg(id))
+		batch.Queue(`delete from connections where tenant_id = $1 and id = $2`, arg(tenant), arg(id))
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return failed("forget the connection", err)
+		}
+		return tx.tellAvailability(ctx, resource, busy.Span{}, time.Time{})
+	})
+}
+
 // bumpResource locks the agenda of a locked connection's resource; see bump.
 func (tx *Tx) bumpResource(ctx context.Context, id busy.ConnectionID) (busy.ResourceID, error) {
 	var resource busy.ResourceID

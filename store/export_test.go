@@ -15,6 +15,7 @@ import (
 var OpenTuned = open
 
 const (
+	AgendaResources  = agendaResources
 	AgendaWeeks      = agendaWeeks
 	AgendaClaims     = agendaClaims
 	AgendaOverrides  = agendaOverrides

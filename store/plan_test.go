@@ -35,6 +35,7 @@ func seedBlocks(t testing.TB, env *storetest.Env, tenant busy.TenantID, resource
 // node is what EXPLAIN says of one step of a plan.
 type node struct {
 	Type      string  `json:"Node Type"`
+	Subplan   string  `json:"Subplan Name"`
 	Relation  string  `json:"Relation Name"`
 	Index     string  `json:"Index Name"`
 	IndexCond string  `json:"Index Cond"`

@@ -179,6 +179,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		"Connection":      func() error { _, err := s.Connection(ctx, me, theirs.calendar.Connection); return err },
 		"ReplaceGrant":    func() error { return s.ReplaceGrant(ctx, me, theirs.calendar.Connection, busy.Secret("x"), now) },
 		"Disconnect":      func() error { return s.Disconnect(ctx, me, theirs.calendar.Connection, true, now) },
+		"Forget":          func() error { return s.Forget(ctx, me, theirs.calendar.Connection) },
 		"Await":           func() error { return s.Await(ctx, me, busy.Consent{Connection: theirs.calendar.Connection}, "", now) },
 		"Await anew": func() error {
 			return s.Await(ctx, me, busy.Consent{Resource: theirs.resource.ID, Kind: busy.Graph}, "", now)
@@ -200,7 +201,13 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			_, err := s.Agendas(ctx, me, []busy.ResourceID{mine.resource.ID, theirs.resource.ID}, span)
 			return err
 		},
-		"Service":        func() error { _, err := s.Service(ctx, me, theirs.service.ID); return err },
+		"Service": func() error { _, err := s.Service(ctx, me, theirs.service.ID); return err },
+		"OpenHolds": func() error {
+			if n, err := s.OpenHolds(ctx, me, theirs.service.ID, now); n > 0 || err != nil {
+				t.Errorf("%d holds of the other, %v", n, err)
+			}
+			return busy.ErrNotFound
+		},
 		"BookedService":  func() error { _, err := s.BookedService(ctx, me, theirs.service.ID); return err },
 		"ArchiveService": func() error { return s.ArchiveService(ctx, me, theirs.service.ID) },
 		"ReplaceService": func() error { return s.ReplaceService(ctx, me, theirs.service) },

@@ -14,8 +14,8 @@ type interval struct {
 
 type resourceSummary struct {
 	ID    string             `json:"id" format:"uuid"`
-	AsOf  *time.Time         `json:"as_of" doc:"When the resource's calendars were last read completely, the oldest of them; null: one never was."`
-	State busy.CalendarState `json:"state" enum:"fresh,stale,degraded,uncovered,needs_reconnect,paused,pending" doc:"The worst state of the resource's selected calendars; fresh if it has none."`
+	AsOf  *time.Time         `json:"as_of" doc:"When the resource's calendars were last read completely, the oldest of them; null: one never was, or all are disconnected."`
+	State busy.CalendarState `json:"state" enum:"fresh,stale,degraded,uncovered,needs_reconnect,paused,pending,disconnected" doc:"The worst state of the resource's selected calendars. If it has none: disconnected where all its accounts are, fresh else."`
 }
 
 type calendarSummary struct {
@@ -57,8 +57,8 @@ type busyAnswer struct {
 
 type busyResource struct {
 	ID        string             `json:"id" format:"uuid"`
-	AsOf      *time.Time         `json:"as_of" doc:"When the resource's calendars were last read completely, the oldest of them; null: one never was."`
-	State     busy.CalendarState `json:"state" enum:"fresh,stale,degraded,uncovered,needs_reconnect,paused,pending" doc:"The worst state of the resource's selected calendars; fresh if it has none."`
+	AsOf      *time.Time         `json:"as_of" doc:"When the resource's calendars were last read completely, the oldest of them; null: one never was, or all are disconnected."`
+	State     busy.CalendarState `json:"state" enum:"fresh,stale,degraded,uncovered,needs_reconnect,paused,pending,disconnected" doc:"The worst state of the resource's selected calendars. If it has none: disconnected where all its accounts are, fresh else."`
 	Calendars []calendarSummary  `json:"calendars" nullable:"false" doc:"The selected calendars."`
 	Busy      []interval         `json:"busy" nullable:"false" doc:"Sorted, disjoint and apart from each other."`
 }

@@ -52,8 +52,8 @@ type reason struct {
 	End      *time.Time          `json:"end,omitempty"`
 	Booking  string              `json:"booking,omitempty" format:"uuid"`
 	Override string              `json:"override,omitempty" format:"uuid"`
-	Calendar string              `json:"calendar,omitempty" format:"uuid" doc:"That the policy minds."`
-	State    *busy.CalendarState `json:"state,omitempty" enum:"fresh,stale,degraded,uncovered,needs_reconnect,paused,pending" doc:"Of that calendar."`
+	Calendar string              `json:"calendar,omitempty" format:"uuid" doc:"That the policy minds; absent where all are disconnected."`
+	State    *busy.CalendarState `json:"state,omitempty" enum:"fresh,stale,degraded,uncovered,needs_reconnect,paused,pending,disconnected" doc:"Of that calendar, or disconnected."`
 }
 
 // cause is one of [booking.Causes].

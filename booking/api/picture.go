@@ -38,7 +38,7 @@ type dayColumn struct {
 }
 
 // shape is a stretch of a day. Its Class says what of: open, free, unknown, gap,
-// whole (an all-day event), busy, tentative or out_of_office.
+// whole (an all-day event), busy, tentative, out_of_office, booked or collides.
 type shape struct {
 	Class     string
 	Y, Height int
@@ -68,13 +68,17 @@ func draw(a busy.Agenda, s sheet, free []busy.Span) (picture, error) {
 	for m := f.from; m <= f.to; m += 60 {
 		p.Hours = append(p.Hours, tick{Y: f.y(m), Label: fmt.Sprintf("%02d:00", m/60)})
 	}
-	unknown := busy.Subtract([]busy.Span{s.span}, busy.Merge([]busy.Span{booking.Known(a, s.span)}))
+	unknown := []busy.Span{s.span}
+	if !a.Disconnected {
+		unknown = busy.Subtract(unknown, busy.Merge([]busy.Span{booking.Known(a, s.span)}))
+	}
 	for d := range 7 {
 		c := s.column(s.monday.AddDate(0, 0, d), f)
 		c.add(f, "open", periods...)
 		c.add(f, "free", free...)
 		c.add(f, "unknown", unknown...)
 		c.addBlocks(f, a.Blocks)
+		c.addBookings(f, a, s.now)
 		c.describe(free, unknown)
 		p.AllDay = p.AllDay || c.AllDay != ""
 		p.Days = append(p.Days, c.dayColumn)

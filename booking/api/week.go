@@ -239,6 +239,9 @@ func (a *api) person(agenda busy.Agenda, s sheet) (person, error) {
 		free = nil
 	}
 	switch {
+	case standing.KnownState == busy.StateDisconnected:
+		free = nil
+		p.NoFree = "No time is offered while all calendars are disconnected."
 	case standing.KnownState != busy.StateFresh:
 		free = nil
 		p.NoFree = "No time is offered while a calendar is not fresh."

@@ -68,6 +68,9 @@ func next(c busy.Calendar, now time.Time) string {
 
 // summary says how fresh a resource is.
 func summary(calendars []busy.Calendar, s booking.Standing) string {
+	if s.State == busy.StateDisconnected {
+		return "All calendars are disconnected: nothing is known but bookings."
+	}
 	if len(calendars) == 0 {
 		return "No calendar is selected: working hours alone decide."
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 const statusHelp = `Show how fresh what is known of each calendar is, when it is read next, how the
-last reading ended, and what to do about what is not well.
+last reading ended, and what to do about what is not well. Who has no calendar
+any more, because every account is disconnected, is listed too.
 
 LAG is how long a reading is overdue. Exit code 3: something needs attention.`
 
@@ -57,7 +58,7 @@ func newStatusCommand(a *app) *cobra.Command {
 type statusView struct {
 	Tenant   string             `json:"tenant"`
 	Resource string             `json:"resource"`
-	Calendar busy.CalendarID    `json:"calendar"`
+	Calendar busy.CalendarID    `json:"calendar,omitzero"` // none: the resource's are all disconnected
 	Name     string             `json:"name"`
 	State    busy.CalendarState `json:"state"`
 	// Connection is the state of the calendar's connection.
@@ -100,6 +101,39 @@ func (s *session) status() ([]statusView, error) {
 			State: stateNow(c, now, s.config.API.StaleAfter), Connection: c.Connected, AsOf: c.AsOf, Running: c.Running, NextAt: c.DueAt,
 			Lag: lag(c, now).Seconds(), Outcome: c.Outcome, Failures: c.Failures, Problems: c.Problems,
 			Advice: advice(c, of[c.Connection]),
+		})
+	}
+	gone, err := s.disconnected(connections, names)
+	return append(views, gone...), err
+}
+
+// disconnected has a view of each resource of which nothing is known, because its
+// accounts are all disconnected.
+func (s *session) disconnected(connections []busy.Connection, names map[busy.ResourceID]string) ([]statusView, error) {
+	last := map[busy.ResourceID]busy.Connection{}
+	var resources []busy.ResourceID
+	for _, c := range connections {
+		if c.State != busy.ConnectionDisconnected {
+			continue
+		}
+		if _, known := last[c.Resource]; !known {
+			resources = append(resources, c.Resource)
+		}
+		last[c.Resource] = c
+	}
+	standings, err := s.store.Standings(s, s.tenant.ID, resources)
+	if err != nil {
+		return nil, err
+	}
+	var views []statusView
+	for _, a := range standings {
+		if !a.Disconnected {
+			continue
+		}
+		views = append(views, statusView{
+			Tenant: s.tenant.Name, Resource: names[a.Resource.ID], State: busy.StateDisconnected, Connection: busy.ConnectionDisconnected,
+			Advice: "nothing is offered unless the service's policy is serve_stale: connect an account, or have the hours alone decide: " +
+				"busyd connection forget " + last[a.Resource.ID].ID.String(),
 		})
 	}
 	return views, nil

@@ -85,7 +85,7 @@ type reasonView struct {
 	Cause    booking.Cause   `json:"cause"`
 	Start    time.Time       `json:"start,omitzero"`
 	End      time.Time       `json:"end,omitzero"`
-	State    string          `json:"state,omitempty"` // of an event, or of a calendar that the policy minds
+	State    string          `json:"state,omitempty"` // of an event, or of a calendar that the policy minds, or disconnected
 	Booking  busy.BookingID  `json:"booking,omitzero"`
 	Override busy.OverrideID `json:"override,omitzero"`
 	Calendar busy.CalendarID `json:"calendar,omitzero"`
@@ -172,6 +172,10 @@ func (v reasonView) sentence(zone *time.Location) string {
 	case booking.CauseUnknown:
 		return "nothing is known of that time: it is not mirrored"
 	case booking.CausePolicy:
+		if v.Calendar.IsZero() {
+			return "all its accounts are disconnected, which the policy does not accept: connect one, or have its hours alone " +
+				"decide with `busyd connection forget`"
+		}
 		return "calendar " + v.Calendar.String() + " is " + v.State + ", which the policy does not accept"
 	case booking.CauseForeign:
 		return "the resource does not serve the service"
