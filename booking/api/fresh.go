@@ -90,6 +90,9 @@ type refreshing struct {
 // waiting for, which it asks for once.
 func (w *refreshing) look(agendas []busy.Agenda) (old, pending int, err error) {
 	for _, agenda := range agendas {
+		if agenda.Disconnected {
+			old++
+		}
 		for _, c := range agenda.Calendars {
 			if !c.AsOf.Before(w.oldest) {
 				continue

@@ -55,7 +55,7 @@ func calendarRoutes() []route {
 			method: http.MethodGet, path: "/v1/busy", id: "getBusy", scope: busy.ScopeRead,
 			summary: "When resources are busy",
 			about: "Busy time per resource, merged and clipped to [from, to), in the order asked. An answer " +
-				"is as good as its state: time that was not read (`uncovered`, `pending`) has no intervals.",
+				"is as good as its state: time that was not read (`uncovered`, `pending`, `disconnected`) has no intervals.",
 			params: []param{resourceParam, fromParam, toParam},
 			status: http.StatusOK, answer: busyAnswer{}, problems: []problem{notFound},
 			serve: (*api).getBusy,

@@ -290,6 +290,9 @@ func (j *journey) disconnect() {
 		j.cli(exitOK, "", append([]string{"connection", "disconnect", connections[1+i].ID.String(), "--tenant", "acme", "--yes"}, more...)...)
 	}
 	j.both(exitOK, "", "connection", "list", "--tenant", "acme")
+	for i, more := range [][]string{nil, {"--json"}} {
+		j.cli(exitOK, "", append([]string{"connection", "forget", connections[1+i].ID.String(), "--tenant", "acme"}, more...)...)
+	}
 	j.both(exitOK, "", "tenant", "downgrade", "acme", "--yes")
 	j.both(exitOK, "", "tenant", "upgrade", "acme")
 	// The other tenant's connection of the same Google account goes on.
