@@ -8,14 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/providers"
 	"github.com/busyd/busyd/providers/providertest"
 	"github.com/busyd/busyd/providers/providertest/ewsfake"
-	"github.com/busyd/busyd/providers/providertest/feedfake"
 	"github.com/busyd/busyd/providers/providertest/googlefake"
 	"github.com/busyd/busyd/providers/providertest/graphfake"
 	"github.com/busyd/busyd/sync/connect"
@@ -28,7 +26,10 @@ type fakes struct {
 	google  *googlefake.Server
 	graph   *graphfake.Server
 	ews     *ewsfake.Server
+	stands  []*stand
 	address map[busy.Kind]string // http://host:port; of the feed, the file's
+	// connections are those of the demo people, once they are connected.
+	connections map[busy.Kind]busy.ConnectionID
 }
 
 // startFakes serves the stand-ins. callback is where their consent pages send
@@ -38,36 +39,27 @@ func (g *ground) startFakes(ctx context.Context, callback string, now func() tim
 		google:  googlefake.New(googlefake.Options{Email: "gil@example.com", Redirects: []string{callback}, Now: now}),
 		graph:   graphfake.New(graphfake.Options{Expand: recur.New(), Now: now, Redirect: callback}),
 		ews:     ewsfake.New(ewsfake.Options{Expand: recur.New()}),
-		address: make(map[busy.Kind]string),
+		address: make(map[busy.Kind]string), connections: make(map[busy.Kind]busy.ConnectionID),
 	}
-	for kind, server := range map[busy.Kind]*http.Server{
-		busy.Google: {Handler: f.google}, busy.Graph: {Handler: f.graph},
-		busy.Exchange: {Handler: f.ews, ConnContext: ewsfake.ConnContext},
-	} {
+	for _, kind := range []busy.Kind{busy.Google, busy.Graph, busy.Exchange, busy.Feed} {
 		listener, err := g.keptListener(ctx, string(kind)+".address")
 		if err != nil {
 			return err
 		}
-		g.serveFake(listener, server)
-		f.address[kind] = "http://" + listener.Addr().String()
-	}
-	listener, err := g.keptListener(ctx, string(busy.Feed)+".address")
-	if err != nil {
-		return err
-	}
-	feed := feedfake.New(feedfake.Options{Host: listener.Addr().String(), Path: "/room.ics", Name: "Room 2", Zone: "Europe/Berlin"})
-	g.serveFake(listener, &http.Server{Handler: feed})
-	f.address[busy.Feed] = strings.Replace(feed.URL(), "webcal", "http", 1)
-	for i, e := range demoEntries(now()) {
-		name := fmt.Sprintf("demo%d", i)
-		feed.Put(name, e.ICS(name, "room@example.com"))
-		f.google.Put(f.google.Primary(), name, e)
-		f.graph.Put(graphfake.Primary, name, e)
-		f.ews.Put(ewsfake.Calendar, name, e)
+		s := f.stand(kind, listener.Addr().String())
+		s.now = now
+		for i, e := range demoEntries(now()) {
+			s.put(fmt.Sprintf("demo%d", i), e)
+		}
+		f.stands = append(f.stands, s)
+		f.address[kind] = s.base + s.file
+		g.serveFake(listener, &http.Server{Handler: s, ConnContext: ewsfake.ConnContext})
 	}
 	g.fakes = f
 	return nil
 }
+
+func (f *fakes) exchangeURL() string { return f.address[busy.Exchange] + "/EWS/Exchange.asmx" }
 
 func (g *ground) serveFake(listener net.Listener, server *http.Server) {
 	server.ReadHeaderTimeout = 5 * time.Second
@@ -149,29 +141,32 @@ func (f *fakes) approve(kind busy.Kind, address string) (url.Values, error) {
 
 // seedFakes connects one demo person at each stand-in, the way that owners do.
 func (s *session) seedFakes(f *fakes) error {
-	for _, person := range []struct {
-		name string
-		kind busy.Kind
-	}{{"Gil (Google)", busy.Google}, {"Mia (Outlook)", busy.Graph}, {"Ana (Exchange)", busy.Exchange}, {"Room 2 (feed)", busy.Feed}} {
-		r, err := s.seedResource(busy.Resource{Name: person.name, Zone: "Europe/Berlin"}, "mon-fri 09:00-17:00")
+	for _, stand := range f.stands {
+		r, err := s.seedResource(busy.Resource{Name: stand.person, Zone: "Europe/Berlin"}, "mon-fri 09:00-17:00")
 		if err != nil {
 			return err
 		}
-		switch person.kind {
+		switch stand.kind {
 		case busy.Exchange:
 			err = s.seedConnection(busy.Exchange, r.ID, providers.Login{
-				URL: f.address[busy.Exchange] + "/EWS/Exchange.asmx", Username: ewsfake.Username, Password: busy.Secret(ewsfake.Password),
+				URL: f.exchangeURL(), Username: ewsfake.Username, Password: busy.Secret(ewsfake.Password),
 			}, false)
 		case busy.Feed:
 			err = s.seedConnection(busy.Feed, r.ID, providers.Login{URL: f.address[busy.Feed]}, false)
 		default:
-			err = s.seedConsent(f, person.kind, r.ID)
+			err = s.seedConsent(f, stand.kind, r.ID)
 		}
 		if err != nil {
-			return fmt.Errorf("connect %s: %w", person.name, err)
+			return fmt.Errorf("connect %s: %w", stand.person, err)
 		}
 	}
-	return nil
+	all, err := s.store.Connections(s, s.tenant.ID)
+	for _, c := range all {
+		if c.State != busy.ConnectionDisconnected {
+			f.connections[c.Kind] = c.ID
+		}
+	}
+	return err
 }
 
 // seedConsent connects the resource, or reconnects it: a stand-in knows nothing

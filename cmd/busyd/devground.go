@@ -160,6 +160,15 @@ func (g *ground) listen(ctx context.Context, asked string) (err error) {
 	return nil
 }
 
+// pollMax is how seldom a calendar may be read. What is done at the stand-ins by
+// hand is to be seen soon.
+func (g *ground) pollMax() time.Duration {
+	if g.fakes != nil {
+		return 30 * time.Second
+	}
+	return 5 * time.Minute
+}
+
 // configure writes the configuration file, with which the other commands find
 // what runs here, and loads it.
 func (g *ground) configure(postgres *embedded.Postgres, redis string) error {
@@ -178,10 +187,10 @@ network:
   allow: [127.0.0.0/8, "::1/128", 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, "fc00::/7"]
 sync:
   poll_min: 15s
-  poll_max: 5m
+  poll_max: %s
 log: {level: warn, format: text}
 %s`, postgres.AppURL(devDatabase), postgres.URL(devDatabase), "redis://"+redis+"/0", g.home.keyFile(),
-		g.listener.Addr().String(), "http://"+g.listener.Addr().String(), g.fakes.registrations())
+		g.listener.Addr().String(), "http://"+g.listener.Addr().String(), g.pollMax(), g.fakes.registrations())
 	if err := g.home.write("busyd.yaml", text); err != nil {
 		return err
 	}

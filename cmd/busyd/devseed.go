@@ -232,7 +232,7 @@ The same over HTTP (OpenAPI: %[1]s/v1/openapi.json):
 
   %[2]s'%[1]s/v1/busy?%[3]s'
   %[2]s'%[1]s/v1/availability?duration=30m&%[3]s'
-%[7]s
+%[7]s%[9]s
 From the command line, in another terminal:
 
   %[4]s status
@@ -242,5 +242,5 @@ From the command line, in another terminal:
   %[4]s doctor
 
 Ctrl-C stops everything; the data stays in %[6]s.
-`, base, curl, ask, busyd, s.tenant.Name, g.home, booking, pages)
+`, base, curl, ask, busyd, s.tenant.Name, g.home, booking, pages, g.fakes.tried(busyd))
 }
