@@ -158,6 +158,21 @@ func TestConflictsOfAHoldThatExpires(t *testing.T) {
 	o.expectConflicts()
 }
 
+// A page that began before a hold of two resources expired is committed after one of
+// them was booked anew: its conflict goes when the other is noted.
+func TestConflictsOfAHoldThatIsExpiredInPart(t *testing.T) {
+	o := openOffice(t, 2)
+	r := o.calendarOf(o.resources[1])
+	o.hold(at(10), now.Add(time.Minute), o.resources...)
+	late := o.booking(at(10), o.resources[0])
+	late.ChangedAt = now.Add(time.Minute)
+	o.book(late)
+	r.page(now, meeting("a", 10))
+	_, err := o.Store.ExpireHolds(ctx, now.Add(time.Minute), 10)
+	must(t, err)
+	o.expectConflicts()
+}
+
 // Blocks that start before a booking's week, or long after, on the edges of weeks.
 func TestConflictsAreFoundAcrossWeeks(t *testing.T) {
 	o := openOffice(t, 1)

@@ -25,8 +25,8 @@ const expireHolds = `
 		update bookings b set state = 'expired', expires_at = null, version = b.version + 1, changed_at = $3
 		from held where b.tenant_id = $1 and b.id = held.id returning b.id
 	), resolved as (
-		update conflicts f set resolved_at = $3 from expired
-		where f.tenant_id = $1 and f.booking_id = expired.id and f.resolved_at is null
+		update conflicts f set resolved_at = $3 from stale
+		where f.tenant_id = $1 and f.booking_id = stale.booking_id and f.resolved_at is null
 	), told as (
 		insert into messages (tenant_id, id, type, at, booking_id)
 		select $1, gen_random_uuid(), 'hold.expired', $3, id from expired returning seq, type, at
