@@ -18,6 +18,7 @@ import (
 type life struct {
 	*run
 	calendars []busy.Calendar
+	mu        sync.Mutex
 	passed    []string // "from to"
 }
 
@@ -27,6 +28,8 @@ func beginLife(t *testing.T) *life {
 		if kind != busy.CalDAV {
 			t.Errorf("%s went from %s to %s", kind, from, to)
 		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		l.passed = append(l.passed, fmt.Sprint(from, " ", to))
 	}})
 	must(t, err)
