@@ -124,7 +124,7 @@ func (d *Desk) meet(ctx context.Context, tenant busy.TenantID, m meeting, patien
 }
 
 func hasExpired(a busy.Agenda, now time.Time) bool {
-	return slices.ContainsFunc(a.Claims, func(c busy.Claim) bool { return !c.ExpiresAt.IsZero() && !now.Before(c.ExpiresAt) })
+	return slices.ContainsFunc(a.Claims, func(c busy.Claim) bool { return !c.Live(now) })
 }
 
 // instead adds to a refusal the alternatives to the meeting. Other errors are

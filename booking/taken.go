@@ -55,5 +55,5 @@ func taken(a busy.Agenda, span busy.Span, q Question) []busy.Span {
 
 // counts reports whether a claim takes time from the one who asks.
 func (q Question) counts(c busy.Claim) bool {
-	return (c.ExpiresAt.IsZero() || q.Now.Before(c.ExpiresAt)) && !slices.Contains(q.Ignore, c.Booking)
+	return c.Live(q.Now) && !slices.Contains(q.Ignore, c.Booking)
 }

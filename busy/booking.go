@@ -82,6 +82,10 @@ type Claim struct {
 	CreatedAt time.Time
 }
 
+// Live reports whether the claim takes time at now: it is of no hold that has
+// expired.
+func (c Claim) Live(now time.Time) bool { return c.ExpiresAt.IsZero() || now.Before(c.ExpiresAt) }
+
 // AgendaVersion is a resource's agenda as somebody saw it. It changes with every
 // block, booking, override and rule of hours of the resource.
 type AgendaVersion struct {

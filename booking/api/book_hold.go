@@ -93,17 +93,18 @@ func (v *visit) back(notice string, start time.Time, zone *time.Location) busy.A
 	return redirect(v.address("notice", notice, "start", start.UTC().Format(time.RFC3339), "zone", zone.String()))
 }
 
-// mine is the booking that the link opens. One of another service, or with another
-// token, is not there.
-func (v *visit) mine() (busy.Booking, error) {
+// mine is the booking that the link opens, and the zone that its times are told in.
+// One of another service, or with another token, is not there.
+func (v *visit) mine() (busy.Booking, *time.Location, error) {
 	b, err := v.Store.Booking(v.ctx, v.tenant, v.id)
 	if err != nil {
-		return b, err
+		return b, nil, err
 	}
 	if b.Service != v.service || !opens(b, v.token) {
-		return b, busy.ErrNotFound
+		return b, nil, busy.ErrNotFound
 	}
-	return b, nil
+	zone, err := v.zoneOf(b)
+	return b, zone, err
 }
 
 func opens(b busy.Booking, token string) bool {
@@ -124,20 +125,16 @@ type bookingView struct {
 }
 
 func (v *visit) show() (busy.Answer, error) {
-	b, err := v.mine()
+	b, zone, err := v.mine()
 	if err != nil {
 		return busy.Answer{}, err
 	}
-	return v.showAs(b, http.StatusOK, nil)
+	return v.showAs(b, zone, http.StatusOK, nil)
 }
 
 // showAs shows a booking. What is wrong with its form is told in it.
-func (v *visit) showAs(b busy.Booking, status int, wrong violations) (busy.Answer, error) {
+func (v *visit) showAs(b busy.Booking, zone *time.Location, status int, wrong violations) (busy.Answer, error) {
 	service, err := v.Store.BookedService(v.ctx, v.tenant, v.service)
-	if err != nil {
-		return busy.Answer{}, err
-	}
-	zone, err := v.zoneOf(b)
 	if err != nil {
 		return busy.Answer{}, err
 	}
@@ -196,11 +193,7 @@ func (v *visit) mayKeep(b busy.Booking) bool {
 // prolong gives a visitor who needs longer ten more minutes from now, with what they
 // have typed (WCAG 2.2, 2.2.1).
 func (v *visit) prolong() (busy.Answer, error) {
-	b, err := v.mine()
-	if err != nil {
-		return busy.Answer{}, err
-	}
-	zone, err := v.zoneOf(b)
+	b, zone, err := v.mine()
 	if err != nil {
 		return busy.Answer{}, err
 	}
@@ -215,16 +208,12 @@ func (v *visit) prolong() (busy.Answer, error) {
 	if err != nil {
 		return busy.Answer{}, err
 	}
-	return v.showAs(kept, http.StatusOK, nil)
+	return v.showAs(kept, zone, http.StatusOK, nil)
 }
 
 // book makes the hold a booking.
 func (v *visit) book() (busy.Answer, error) {
-	b, err := v.mine()
-	if err != nil {
-		return busy.Answer{}, err
-	}
-	zone, err := v.zoneOf(b)
+	b, zone, err := v.mine()
 	if err != nil {
 		return busy.Answer{}, err
 	}
@@ -234,7 +223,7 @@ func (v *visit) book() (busy.Answer, error) {
 	}
 	details, wrong := v.details()
 	if len(wrong) > 0 {
-		return v.showAs(b, http.StatusUnprocessableEntity, wrong)
+		return v.showAs(b, zone, http.StatusUnprocessableEntity, wrong)
 	}
 	return v.once("book "+b.ID.String(), func(once busy.Once) (busy.Answer, error) {
 		_, err := v.Desk.Book(v.ctx, v.tenant, booking.BookRequest{
@@ -278,11 +267,7 @@ func (v *visit) details() (*busy.Details, violations) {
 
 // cancel ends a booking that has not begun, or gives a hold back.
 func (v *visit) cancel() (busy.Answer, error) {
-	b, err := v.mine()
-	if err != nil {
-		return busy.Answer{}, err
-	}
-	zone, err := v.zoneOf(b)
+	b, zone, err := v.mine()
 	if err != nil {
 		return busy.Answer{}, err
 	}

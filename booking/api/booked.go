@@ -12,7 +12,7 @@ func (c *column) addBookings(f frame, a busy.Agenda, now time.Time) {
 	var free, hit []busy.Span
 	for _, claim := range a.Claims {
 		s := claim.Span.Intersect(c.span)
-		if s.Empty() || !claim.ExpiresAt.IsZero() && !now.Before(claim.ExpiresAt) {
+		if s.Empty() || !claim.Live(now) {
 			continue
 		}
 		if collides(a.Blocks, claim.Span) {
@@ -21,14 +21,14 @@ func (c *column) addBookings(f frame, a busy.Agenda, now time.Time) {
 			free = append(free, s)
 		}
 	}
-	c.addBooked(f, "booked", "booked ", "", busy.Merge(free))
-	c.addBooked(f, "collides", "booked ", " though an event is then", busy.Merge(hit))
+	c.addBooked(f, "booked", "", busy.Merge(free))
+	c.addBooked(f, "collides", " though an event is then", busy.Merge(hit))
 }
 
-func (c *column) addBooked(f frame, class, before, after string, spans []busy.Span) {
+func (c *column) addBooked(f frame, class, after string, spans []busy.Span) {
 	for _, s := range spans {
 		label := clocks(s, c.zone)
-		c.busy = append(c.busy, before+label+after)
+		c.busy = append(c.busy, "booked "+label+after)
 		if class == "collides" {
 			label = "" // the event's own is there
 		}
