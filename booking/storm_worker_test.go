@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,7 +47,8 @@ type orders struct {
 	From      time.Time // of the days that are fought over
 	Days      int
 	Clients   int
-	Careless  bool // a known-bad variant: proposals are written whatever has changed
+	Careless  bool          // a known-bad variant: proposals are written whatever has changed
+	Skew      time.Duration // how far the worker's clock is ahead
 }
 
 func runWorker(text string) error {
@@ -64,6 +66,9 @@ func runWorker(text string) error {
 		return err
 	}
 	w := newWorker(o, s)
+	if err := w.adopt(ctx); !expected(err) {
+		return err
+	}
 	go func() {
 		for range time.Tick(50 * time.Millisecond) {
 			fmt.Println("attempts", w.attempts.Swap(0))
@@ -98,11 +103,23 @@ type worker struct {
 
 func newWorker(o orders, s *store.Store) *worker {
 	w := &worker{orders: o, store: s, holds: make(map[busy.BookingID]string)}
-	w.desk = &booking.Desk{Store: s, Now: time.Now, Random: crand.Reader, StaleAfter: 1000 * time.Hour}
+	w.desk = &booking.Desk{Store: s, Now: w.now, Random: crand.Reader, StaleAfter: 1000 * time.Hour}
 	if o.Careless {
 		w.desk.Store = careless{s}
 	}
 	return w
+}
+
+// now is what the worker's clock says, as none of the others' does.
+func (w *worker) now() time.Time { return time.Now().Add(w.Skew) }
+
+// adopt takes on the bookings of those who were killed.
+func (w *worker) adopt(ctx context.Context) error {
+	left, err := w.store.Bookings(ctx, w.Tenant, busy.BookingFilter{States: []busy.BookingState{busy.BookingPending, busy.BookingConfirmed}})
+	for _, b := range left {
+		w.made = append(w.made, b.ID)
+	}
+	return err
 }
 
 // run works until something goes wrong that must not.
@@ -150,6 +167,9 @@ func (w *worker) act(ctx context.Context) error {
 		return err
 	case n < 60:
 		ttl := time.Duration(20+rand.IntN(300)) * time.Millisecond
+		if n < 50 {
+			ttl *= 10 // longer than clocks differ
+		}
 		b, token, err := w.desk.Hold(ctx, w.Tenant, booking.HoldRequest{Service: service, Start: start, TTL: ttl})
 		w.remember(b, token, err)
 		return err
@@ -165,11 +185,15 @@ func (w *worker) act(ctx context.Context) error {
 	case n < 76:
 		_, err := w.desk.Confirm(ctx, w.Tenant, w.some(), 0, nil)
 		return err
-	case n < 88:
+	case n < 91:
 		_, err := w.desk.Reschedule(ctx, w.Tenant, w.some(), 0, start, nil, nil)
 		return err
 	default:
-		_, err := w.desk.Cancel(ctx, w.Tenant, w.some(), 0, nil)
+		id := w.some()
+		_, err := w.desk.Cancel(ctx, w.Tenant, id, 0, nil)
+		if err == nil || errors.Is(err, booking.ErrOver) {
+			w.forget(id)
+		}
 		return err
 	}
 }
@@ -184,10 +208,13 @@ func (w *worker) remember(b busy.Booking, token string, err error) {
 		w.holds[b.ID] = token
 		return
 	}
-	if len(w.made) > 200 {
-		w.made = w.made[100:] // what is forgotten stays booked
-	}
 	w.made = append(w.made, b.ID)
+}
+
+func (w *worker) forget(id busy.BookingID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.made = slices.DeleteFunc(w.made, func(made busy.BookingID) bool { return made == id })
 }
 
 func (w *worker) hold() (busy.BookingID, string) {
@@ -236,11 +263,11 @@ func expected(err error) bool {
 func (w *worker) sync(ctx context.Context) error {
 	time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
 	calendar := w.Calendars[rand.IntN(len(w.Calendars))]
-	tasks, err := w.store.Want(ctx, w.Tenant, store.WantScope{Calendar: &calendar}, time.Now())
+	tasks, err := w.store.Want(ctx, w.Tenant, store.WantScope{Calendar: &calendar}, w.now())
 	if err != nil || len(tasks) == 0 {
 		return err
 	}
-	work, err := w.store.Take(ctx, tasks[0], time.Now(), 2*time.Second)
+	work, err := w.store.Take(ctx, tasks[0], w.now(), 2*time.Second)
 	if err != nil {
 		return err
 	}
@@ -257,16 +284,16 @@ func (w *worker) sync(ctx context.Context) error {
 			Start: busy.InstantOf(start), End: busy.InstantOf(start.Add(time.Duration(1+rand.IntN(4)) * 15 * time.Minute)),
 		})
 	}
-	if _, err := w.store.Apply(ctx, work.Lease, pageOf(change, w.From), expandSingles); err != nil {
+	if _, err := w.store.Apply(ctx, work.Lease, pageOf(change, w.From, w.now()), expandSingles); err != nil {
 		return err
 	}
-	now := time.Now()
+	now := w.now()
 	return w.store.Release(ctx, work.Lease, busy.Release{Outcome: busy.OutcomeChanged, AsOf: now, DueAt: now.Add(time.Hour)})
 }
 
-func pageOf(c busy.Change, from time.Time) busy.Page {
+func pageOf(c busy.Change, from, now time.Time) busy.Page {
 	return busy.Page{
-		Change: c, Zone: "UTC", At: time.Now(), Window: busy.Span{Start: from.AddDate(0, 0, -60), End: from.AddDate(0, 0, 60)},
+		Change: c, Zone: "UTC", At: now, Window: busy.Span{Start: from.AddDate(0, 0, -60), End: from.AddDate(0, 0, 60)},
 	}
 }
 
