@@ -1,5 +1,7 @@
 package busy
 
+import "time"
+
 // NewConnection is an account with the calendars that were found on it.
 type NewConnection struct {
 	Resource  ResourceID
@@ -25,6 +27,25 @@ type Consent struct {
 	Connection ConnectionID // to reconnect; zero: a new one
 	Verifier   string       // of PKCE; sealed at rest
 	Push       bool
+}
+
+// ConsentState is how far a consent is.
+type ConsentState string
+
+const (
+	ConsentAsked         ConsentState = "asked" // the owner is on the way
+	ConsentTaken         ConsentState = "taken" // the owner came back, and the account is being connected
+	ConsentGiven         ConsentState = "given"
+	ConsentAwaitingAdmin ConsentState = "awaiting_admin" // the owner's organisation must consent first
+	ConsentFailed        ConsentState = "failed"
+)
+
+// ConsentEnd tells how far a consent is, and what it led to.
+type ConsentEnd struct {
+	State      ConsentState
+	Since      time.Time    // zero while it is asked for
+	Connection ConnectionID // that was connected or waits for the organisation; it may be gone by now
+	Problem    string       // why it failed, as its owner was told; can be empty
 }
 
 // FarewellID names a farewell.

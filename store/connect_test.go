@@ -27,6 +27,14 @@ func (r *run) consent() (state string) {
 	return state
 }
 
+// awaitAdmin notes that an organisation must consent first.
+func awaitAdmin(t *testing.T, s *store.Store, tenant busy.TenantID, c busy.Consent, reason string, now time.Time) busy.ConnectionID {
+	t.Helper()
+	id, err := s.Await(ctx, tenant, c, reason, now)
+	must(t, err)
+	return id
+}
+
 func (r *run) watch() (id string, token busy.Secret) {
 	r.t.Helper()
 	id, token, err := r.Store.NewWatchID(r.tenant.ID)
@@ -98,6 +106,44 @@ func TestOneDaemonRenewsAndTheOthersAreGivenTheResult(t *testing.T) {
 	if grant := string(r.take().Grant); !strings.HasPrefix(grant, "renewed grant of") {
 		t.Errorf("stored %q", grant)
 	}
+}
+
+// Whoever waits for a consent can follow it to its end, and as long as its time.
+func TestHowAConsentEnds(t *testing.T) {
+	r := begin(t)
+	state := r.consent()
+	follow := func(want busy.ConsentEnd) {
+		t.Helper()
+		got, err := r.Store.ConsentEnd(ctx, r.tenant.ID, state)
+		must(t, err)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	given := busy.ConsentEnd{State: busy.ConsentGiven, Connection: r.calendar.Connection}
+	must(t, r.Store.EndConsent(ctx, r.tenant.ID, state, given))
+	follow(busy.ConsentEnd{State: busy.ConsentAsked}) // what was not taken has no end
+	_, err := r.Store.TakeConsent(ctx, state, now)
+	must(t, err)
+	follow(busy.ConsentEnd{State: busy.ConsentTaken, Since: now})
+	if n := query(t, r.Owner(t), `select count(verifier_sealed)::text from consents`)[0]; n != "0" {
+		t.Errorf("%s verifiers are kept for nothing", n)
+	}
+	for _, end := range []busy.ConsentEnd{
+		given, {State: busy.ConsentAwaitingAdmin, Connection: given.Connection}, {State: busy.ConsentFailed, Problem: "the consent was declined"},
+	} {
+		must(t, r.Store.EndConsent(ctx, r.tenant.ID, state, end))
+		end.Since = now
+		follow(end)
+	}
+	_, err = r.Store.Purge(ctx, now.Add(10*time.Minute-time.Second))
+	must(t, err)
+	_, err = r.Store.ConsentEnd(ctx, r.tenant.ID, state)
+	must(t, err)
+	_, err = r.Store.Purge(ctx, now.Add(10*time.Minute))
+	must(t, err)
+	_, err = r.Store.ConsentEnd(ctx, r.tenant.ID, state)
+	expect(t, err, busy.ErrNotFound)
 }
 
 // A provider whose token endpoint hangs leaves connections for everybody else.

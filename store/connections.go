@@ -48,7 +48,7 @@ func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c bu
 		if err != nil {
 			return err
 		}
-		if err := tx.checkAccount(ctx, c); err != nil {
+		if err := tx.checkAccount(ctx, connection, c.Account); err != nil {
 			return err
 		}
 		grant, err := box.Seal(grantField, string(connection.ID[:]), c.Grant)
@@ -109,20 +109,47 @@ func (tx *Tx) place(ctx context.Context, c *busy.Connection) error {
 	return failed("create the connection", err)
 }
 
-// checkAccount is an ErrInvalid if the resource has the account already: its
-// entries would be read twice.
-func (tx *Tx) checkAccount(ctx context.Context, c busy.NewConnection) error {
-	if len(c.Account) == 0 {
+// rename has a locked connection read the account, unless that is nil.
+func (tx *Tx) rename(ctx context.Context, id busy.ConnectionID, account busy.Secret) error {
+	if account == nil {
 		return nil
 	}
-	hashes, err := tx.store.accountHashes(c.Kind, c.Account)
+	connection := busy.Connection{ID: id}
+	err := tx.QueryRow(ctx, `select kind, resource_id from connections where tenant_id = $1 and id = $2`, arg(tx.Tenant), arg(id)).
+		Scan((*string)(&connection.Kind), into(&connection.Resource))
+	if err != nil {
+		return failed("find the connection", err)
+	}
+	if err := tx.checkAccount(ctx, connection, account); err != nil {
+		return err
+	}
+	box, err := tx.Box(ctx)
+	if err != nil {
+		return err
+	}
+	mark, err := tx.store.markAccount(box, connection, account)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `update connections set account_sealed = $3, account_hash = $4 where tenant_id = $1 and id = $2`,
+		arg(tx.Tenant), arg(id), mark.sealed, mark.hash)
+	return failed("note the account", err)
+}
+
+// checkAccount is an ErrInvalid if another connection of the resource reads the
+// account already: its entries would be read twice.
+func (tx *Tx) checkAccount(ctx context.Context, c busy.Connection, account busy.Secret) error {
+	if len(account) == 0 {
+		return nil
+	}
+	hashes, err := tx.store.accountHashes(c.Kind, account)
 	if err != nil {
 		return err
 	}
 	var id busy.ConnectionID
 	err = tx.QueryRow(ctx, `
-		select id from connections where tenant_id = $1 and resource_id = $2 and kind = $3 and account_hash = any($4) limit 1`,
-		arg(tx.Tenant), arg(c.Resource), string(c.Kind), bytesOf(hashes)).Scan(into(&id))
+		select id from connections where tenant_id = $1 and resource_id = $2 and kind = $3 and account_hash = any($4) and id <> $5
+		limit 1`, arg(tx.Tenant), arg(c.Resource), string(c.Kind), bytesOf(hashes), arg(c.ID)).Scan(into(&id))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -181,14 +208,19 @@ func scanConnection(row pgx.CollectableRow) (busy.Connection, error) {
 }
 
 // ReplaceGrant reconnects: the connection is active again and its selected
-// calendars are due at once. ErrNotFound, also for one that was disconnected.
-func (s *Store) ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, grant busy.Secret,
+// calendars are due at once. An account that is not nil is what it reads from now on,
+// and an ErrInvalid if another connection of its resource does. ErrNotFound, also for
+// one that was disconnected.
+func (s *Store) ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, grant, account busy.Secret,
 	now time.Time,
 ) error {
 	now = micros(now)
 	return s.In(ctx, tenant, func(tx *Tx) error {
 		c, err := tx.lockConnection(ctx, id)
 		if err != nil {
+			return err
+		}
+		if err := tx.rename(ctx, id, account); err != nil {
 			return err
 		}
 		box, err := tx.Box(ctx)
@@ -219,25 +251,26 @@ func (s *Store) ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.
 // Await notes that an owner's organisation must consent first, for the reason.
 // The connection that was to be reconnected waits for that; one whose grant may
 // be good stays as it is, until a run finds otherwise. Without one, a connection
-// that has no secret and no calendars waits, one for each kind and resource.
-// ErrNotFound.
-func (s *Store) Await(ctx context.Context, tenant busy.TenantID, c busy.Consent, reason string, now time.Time) error {
+// that has no secret and no calendars waits, one for each kind and resource. It
+// returns the connection's id. ErrNotFound.
+func (s *Store) Await(ctx context.Context, tenant busy.TenantID, c busy.Consent, reason string, now time.Time) (busy.ConnectionID, error) {
 	now = micros(now)
-	return s.In(ctx, tenant, func(tx *Tx) error {
+	waiting := busy.Connection{
+		ID: c.Connection, Resource: c.Resource, Kind: c.Kind, State: busy.ConnectionAwaitingAdmin, Reason: reason, CreatedAt: now, ChangedAt: now,
+	}
+	err := s.In(ctx, tenant, func(tx *Tx) (err error) {
 		if !c.Connection.IsZero() {
 			return tx.await(ctx, c.Connection, reason, now)
 		}
 		if err := tx.checkPlan(ctx); err != nil {
 			return err
 		}
-		id, err := busy.NewID[busy.Connection](s.random)
-		if err != nil {
+		if waiting.ID, err = busy.NewID[busy.Connection](s.random); err != nil {
 			return err
 		}
-		return tx.place(ctx, &busy.Connection{
-			ID: id, Resource: c.Resource, Kind: c.Kind, State: busy.ConnectionAwaitingAdmin, Reason: reason, CreatedAt: now, ChangedAt: now,
-		})
+		return tx.place(ctx, &waiting)
 	})
+	return waiting.ID, err
 }
 
 func (tx *Tx) await(ctx context.Context, id busy.ConnectionID, reason string, now time.Time) error {

@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/busyd/busyd/busy"
 )
@@ -39,8 +36,8 @@ func (s *Store) CreateConsent(ctx context.Context, tenant busy.TenantID, c busy.
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `delete from consents where tenant_id = $1 and expires_at <= $2`, arg(tenant), micros(now)); err != nil {
-			return failed("forget expired consents", err)
+		if err := tx.forgetConsents(ctx, now); err != nil {
+			return err
 		}
 		_, err = tx.Exec(ctx, `
 			insert into consents (tenant_id, state_hash, kind, resource_id, connection_id, verifier_sealed, push, expires_at)
@@ -51,13 +48,19 @@ func (s *Store) CreateConsent(ctx context.Context, tenant busy.TenantID, c busy.
 	return state, err
 }
 
-// TakeConsent returns the consent that the state was made for, and voids it. A
-// state that is unknown, used or expired is an ErrNotFound.
+func (tx *Tx) forgetConsents(ctx context.Context, now time.Time) error {
+	_, err := tx.Exec(ctx, `delete from consents where tenant_id = $1 and expires_at <= $2`, arg(tx.Tenant), micros(now))
+	return failed("forget expired consents", err)
+}
+
+// TakeConsent returns the consent that the state was made for, which is good no
+// more then. A state that is unknown, used or expired is an ErrNotFound.
 func (s *Store) TakeConsent(ctx context.Context, state string, now time.Time) (busy.Consent, error) {
+	const doing = "find the consent"
 	var c busy.Consent
 	raw, err := base64.RawURLEncoding.DecodeString(state)
 	if err != nil || len(raw) != len(c.Tenant)+32 {
-		return busy.Consent{}, failed("find the consent", busy.ErrNotFound)
+		return busy.Consent{}, failed(doing, busy.ErrNotFound)
 	}
 	c.Tenant = busy.TenantID(raw)
 	hash := sha256.Sum256([]byte(state))
@@ -65,14 +68,16 @@ func (s *Store) TakeConsent(ctx context.Context, state string, now time.Time) (b
 		var sealed []byte
 		var connection *[16]byte
 		err := tx.QueryRow(ctx, `
-			delete from consents where tenant_id = $1 and state_hash = $2 and expires_at > $3
-			returning kind, resource_id, connection_id, verifier_sealed, push`, arg(c.Tenant), hash[:], micros(now)).
+			update consents c set taken_at = $3, verifier_sealed = null
+			from (
+				select verifier_sealed from consents
+				where tenant_id = $1 and state_hash = $2 and taken_at is null and expires_at > $3 for update
+			) was
+			where c.tenant_id = $1 and c.state_hash = $2
+			returning c.kind, c.resource_id, c.connection_id, was.verifier_sealed, c.push`, arg(c.Tenant), hash[:], micros(now)).
 			Scan((*string)(&c.Kind), into(&c.Resource), &connection, &sealed, &c.Push)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return failed("find the consent", busy.ErrNotFound)
-		}
 		if err != nil {
-			return failed("find the consent", err)
+			return failed(doing, err)
 		}
 		if connection != nil {
 			c.Connection = *connection
@@ -89,6 +94,40 @@ func (s *Store) TakeConsent(ctx context.Context, state string, now time.Time) (b
 		return busy.Consent{}, err
 	}
 	return c, nil
+}
+
+// EndConsent notes how a consent that was taken ended. It is no error if it is
+// forgotten already, with its connection or its time.
+func (s *Store) EndConsent(ctx context.Context, tenant busy.TenantID, state string, end busy.ConsentEnd) error {
+	hash := sha256.Sum256([]byte(state))
+	return s.In(ctx, tenant, func(tx *Tx) error {
+		_, err := tx.Exec(ctx, `
+			update consents set ended = $3, ended_connection = $4, problem = $5
+			where tenant_id = $1 and state_hash = $2 and taken_at is not null`,
+			arg(tenant), hash[:], string(end.State), orNull(end.Connection), end.Problem)
+		return failed("note how the consent ended", err)
+	})
+}
+
+// ConsentEnd tells how far a consent is. ErrNotFound if it is forgotten: its time
+// is over, or its connection is.
+func (s *Store) ConsentEnd(ctx context.Context, tenant busy.TenantID, state string) (busy.ConsentEnd, error) {
+	var end busy.ConsentEnd
+	var connection *[16]byte
+	hash := sha256.Sum256([]byte(state))
+	err := s.In(ctx, tenant, func(tx *Tx) error {
+		return tx.QueryRow(ctx, `
+			select coalesce(ended, case when taken_at is null then 'asked' else 'taken' end), taken_at, ended_connection, coalesce(problem, '')
+			from consents where tenant_id = $1 and state_hash = $2`, arg(tenant), hash[:]).
+			Scan((*string)(&end.State), intoTime(&end.Since), &connection, &end.Problem)
+	})
+	if err != nil {
+		return busy.ConsentEnd{}, failed("look how the consent ended", err)
+	}
+	if connection != nil {
+		end.Connection = *connection
+	}
+	return end, nil
 }
 
 // orNull is an id as an argument; the zero id is NULL.

@@ -51,7 +51,7 @@ func TestWhoHasNoAccountLeftIsDisconnected(t *testing.T) {
 	expect(false, "the account of the deselected calendar is left")
 	must(t, r.Store.Disconnect(ctx, tenant, first, false, now))
 	expect(true, "both accounts are gone")
-	must(t, r.Store.Await(ctx, tenant, busy.Consent{Resource: r.resource.ID, Kind: busy.Graph}, "consent", now))
+	awaitAdmin(t, r.Store, tenant, busy.Consent{Resource: r.resource.ID, Kind: busy.Graph}, "consent", now)
 	expect(true, "another waits for its first consent")
 	third, _ := r.Connection(t, tenant, r.resource.ID, "third")
 	expect(false, "a third is connected")

@@ -173,14 +173,14 @@ func TestReleaseOfARefusedConnection(t *testing.T) {
 	r.expectBlocks("03-03 10:00-11:00 busy") // what was read stands
 
 	t.Run("is undone by a new grant", func(t *testing.T) {
-		must(t, r.Store.ReplaceGrant(ctx, r.tenant.ID, connection.ID, busy.Secret("new"), now.Add(time.Hour)))
+		must(t, r.Store.ReplaceGrant(ctx, r.tenant.ID, connection.ID, busy.Secret("new"), nil, now.Add(time.Hour)))
 		if state := r.state(); !state.DueAt.Equal(now.Add(time.Hour)) || state.Connected != busy.ConnectionActive {
 			t.Fatalf("%+v", state)
 		}
 		if r.take(); string(r.work.Grant) != "new" {
 			t.Fatal("the run has the old grant")
 		}
-		must(t, r.Store.ReplaceGrant(ctx, r.tenant.ID, connection.ID, busy.Secret("newer"), now))
+		must(t, r.Store.ReplaceGrant(ctx, r.tenant.ID, connection.ID, busy.Secret("newer"), nil, now))
 		r.expectFenced()
 	})
 }
@@ -218,7 +218,7 @@ func TestDisconnectErasesAndFences(t *testing.T) {
 	_, err = r.Store.Calendar(ctx, r.tenant.ID, r.calendar.ID)
 	expect(t, err, busy.ErrNotFound)
 	expect(t, r.Store.Select(ctx, r.tenant.ID, r.calendar.ID, true, now), busy.ErrNotFound)
-	expect(t, r.Store.ReplaceGrant(ctx, r.tenant.ID, r.calendar.Connection, busy.Secret("x"), now), busy.ErrNotFound)
+	expect(t, r.Store.ReplaceGrant(ctx, r.tenant.ID, r.calendar.Connection, busy.Secret("x"), nil, now), busy.ErrNotFound)
 	other.apply(change(meeting("c", 14)))
 }
 

@@ -89,14 +89,17 @@ func (l *life) keepsFailing(calendar busy.Calendar) error {
 func (l *life) deeds() map[string]func() error {
 	tenant, id := l.tenant.ID, l.calendar.Connection
 	return map[string]func() error{
-		"fails":       func() error { return l.keepsFailing(l.calendar) },
-		"succeeds":    func() error { return l.ends(l.calendar, wellAgain) },
-		"is refused":  func() error { return l.ends(l.calendar, refused) },
-		"forbidden":   func() error { return l.ends(l.calendar, forbidden) },
-		"pauses":      func() error { return l.Store.Pause(ctx, tenant, id, now) },
-		"resumes":     func() error { return l.Store.Resume(ctx, tenant, id, now) },
-		"reconnects":  func() error { return l.Store.ReplaceGrant(ctx, tenant, id, busy.Secret("new"), now) },
-		"must wait":   func() error { return l.Store.Await(ctx, tenant, busy.Consent{Connection: id}, "consent_required", now) },
+		"fails":      func() error { return l.keepsFailing(l.calendar) },
+		"succeeds":   func() error { return l.ends(l.calendar, wellAgain) },
+		"is refused": func() error { return l.ends(l.calendar, refused) },
+		"forbidden":  func() error { return l.ends(l.calendar, forbidden) },
+		"pauses":     func() error { return l.Store.Pause(ctx, tenant, id, now) },
+		"resumes":    func() error { return l.Store.Resume(ctx, tenant, id, now) },
+		"reconnects": func() error { return l.Store.ReplaceGrant(ctx, tenant, id, busy.Secret("new"), nil, now) },
+		"must wait": func() error {
+			_, err := l.Store.Await(ctx, tenant, busy.Consent{Connection: id}, "consent_required", now)
+			return err
+		},
 		"disconnects": func() error { return l.Store.Disconnect(ctx, tenant, id, true, now) },
 	}
 }
@@ -212,7 +215,7 @@ func TestWaitingForTheFirstConsent(t *testing.T) {
 	l := beginLife(t)
 	wait := func(number int) busy.Connection {
 		t.Helper()
-		must(t, l.Store.Await(ctx, l.tenant.ID, busy.Consent{Resource: l.resource.ID, Kind: busy.CalDAV}, "aadsts_90094", now))
+		awaitAdmin(t, l.Store, l.tenant.ID, busy.Consent{Resource: l.resource.ID, Kind: busy.CalDAV}, "aadsts_90094", now)
 		all, err := l.Store.Connections(ctx, l.tenant.ID)
 		must(t, err)
 		i := slices.IndexFunc(all, func(c busy.Connection) bool { return c.State == busy.ConnectionAwaitingAdmin })
@@ -307,7 +310,7 @@ func TestAPassageThatIsRolledBackIsNotTold(t *testing.T) {
 func TestConsentAndDisconnectionAtOnce(t *testing.T) {
 	l := beginLife(t)
 	for range 30 {
-		must(t, l.Store.Await(ctx, l.tenant.ID, busy.Consent{Resource: l.resource.ID, Kind: busy.CalDAV}, "aadsts_90094", now))
+		awaitAdmin(t, l.Store, l.tenant.ID, busy.Consent{Resource: l.resource.ID, Kind: busy.CalDAV}, "aadsts_90094", now)
 		all, err := l.Store.Connections(ctx, l.tenant.ID)
 		must(t, err)
 		i := slices.IndexFunc(all, func(c busy.Connection) bool { return c.State == busy.ConnectionAwaitingAdmin })

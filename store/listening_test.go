@@ -130,8 +130,8 @@ func TestConnectionsTellOfThemselves(t *testing.T) {
 	if diff := cmp.Diff(want, told()); diff != "" {
 		t.Fatalf("told (-want +got):\n%s", diff)
 	}
-	must(t, r.Store.Await(ctx, r.tenant.ID, busy.Consent{Connection: r.calendar.Connection}, "", now)) // told already
-	must(t, r.Store.ReplaceGrant(ctx, r.tenant.ID, r.calendar.Connection, busy.Secret("new"), now))
+	awaitAdmin(t, r.Store, r.tenant.ID, busy.Consent{Connection: r.calendar.Connection}, "", now) // told already
+	must(t, r.Store.ReplaceGrant(ctx, r.tenant.ID, r.calendar.Connection, busy.Secret("new"), nil, now))
 	must(t, r.Store.Pause(ctx, r.tenant.ID, r.calendar.Connection, now))
 	must(t, r.Store.Resume(ctx, r.tenant.ID, r.calendar.Connection, now))
 	want = append(want, "connection.recovered")

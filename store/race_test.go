@@ -28,7 +28,7 @@ func TestALeaseThatIsLostWhileAPageIsComputed(t *testing.T) {
 			return r.Store.Disconnect(ctx, r.tenant.ID, r.calendar.Connection, false, now)
 		},
 		"reconnected": func(r *run) error {
-			return r.Store.ReplaceGrant(ctx, r.tenant.ID, r.calendar.Connection, busy.Secret("new"), now)
+			return r.Store.ReplaceGrant(ctx, r.tenant.ID, r.calendar.Connection, busy.Secret("new"), nil, now)
 		},
 		"released": func(r *run) error {
 			return r.Store.Release(ctx, r.work.Lease, busy.Release{Outcome: busy.OutcomeUnchanged, DueAt: now})

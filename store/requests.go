@@ -153,8 +153,8 @@ type Purged struct{ Requests, Messages int64 }
 // messagesKept is for how long messages can be read.
 const messagesKept = 7 * 24 * time.Hour
 
-// Purge removes requests and messages of all tenants that are too old to be asked
-// for.
+// Purge removes requests, messages and consents of all tenants that are too old to
+// be asked for.
 func (s *Store) Purge(ctx context.Context, now time.Time) (Purged, error) {
 	var all Purged
 	tenants, err := s.Tenants(ctx)
@@ -182,7 +182,10 @@ func (s *Store) purge(ctx context.Context, tenant busy.TenantID, now time.Time, 
 			delete from messages where tenant_id = $1 and at <= $2 and seq < coalesce(
 				(select seq from messages where tenant_id = $1 and at > $2 order by seq limit 1), 9223372036854775807)`,
 			arg(tenant), micros(now.Add(-messagesKept)))
+		if err != nil {
+			return failed("remove old messages", err)
+		}
 		all.Messages += tag.RowsAffected()
-		return failed("remove old messages", err)
+		return tx.forgetConsents(ctx, now)
 	})
 }

@@ -174,15 +174,20 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			return err
 		},
 		"TakeConsent":     func() error { _, err := s.TakeConsent(ctx, asTenant(t, theirs.state, me), now); return err },
+		"ConsentEnd":      func() error { _, err := s.ConsentEnd(ctx, me, theirs.state); return err },
 		"Pushed":          func() error { _, err := s.Pushed(ctx, theirs.watched, mine.token, busy.Lasts, now); return err },
 		"Pushed as ended": func() error { _, err := s.Pushed(ctx, mine.watched, theirs.token, busy.Ended, now); return err },
 		"Connection":      func() error { _, err := s.Connection(ctx, me, theirs.calendar.Connection); return err },
-		"ReplaceGrant":    func() error { return s.ReplaceGrant(ctx, me, theirs.calendar.Connection, busy.Secret("x"), now) },
+		"ReplaceGrant":    func() error { return s.ReplaceGrant(ctx, me, theirs.calendar.Connection, busy.Secret("x"), nil, now) },
 		"Disconnect":      func() error { return s.Disconnect(ctx, me, theirs.calendar.Connection, true, now) },
 		"Forget":          func() error { return s.Forget(ctx, me, theirs.calendar.Connection) },
-		"Await":           func() error { return s.Await(ctx, me, busy.Consent{Connection: theirs.calendar.Connection}, "", now) },
+		"Await": func() error {
+			_, err := s.Await(ctx, me, busy.Consent{Connection: theirs.calendar.Connection}, "", now)
+			return err
+		},
 		"Await anew": func() error {
-			return s.Await(ctx, me, busy.Consent{Resource: theirs.resource.ID, Kind: busy.Graph}, "", now)
+			_, err := s.Await(ctx, me, busy.Consent{Resource: theirs.resource.ID, Kind: busy.Graph}, "", now)
+			return err
 		},
 		"Pause":    func() error { return s.Pause(ctx, me, theirs.calendar.Connection, now) },
 		"Resume":   func() error { return s.Resume(ctx, me, theirs.calendar.Connection, now) },

@@ -67,7 +67,7 @@ func (s *station) happen() {
 	if _, err := s.env.Owner(s.t).Exec(ctx, `update connections set state = 'needs_reconnect' where tenant_id = $1`, s.tenant.String()); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.env.Store.ReplaceGrant(ctx, s.tenant, s.connection, busy.Secret("new"), storetest.Now); err != nil {
+	if err := s.env.Store.ReplaceGrant(ctx, s.tenant, s.connection, busy.Secret("new"), nil, storetest.Now); err != nil {
 		s.t.Fatal(err)
 	}
 }

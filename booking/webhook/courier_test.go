@@ -130,7 +130,7 @@ func (p *post) happen(times int) {
 	for range times {
 		_, err := p.Owner(p.t).Exec(p.t.Context(), `update connections set state = 'needs_reconnect' where tenant_id = $1`, p.tenant.String())
 		p.must(err)
-		p.must(p.Store.ReplaceGrant(p.t.Context(), p.tenant, p.connection, busy.Secret("new"), p.now))
+		p.must(p.Store.ReplaceGrant(p.t.Context(), p.tenant, p.connection, busy.Secret("new"), nil, p.now))
 	}
 }
 

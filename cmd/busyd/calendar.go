@@ -72,9 +72,9 @@ func (s *session) showCalendars(all []busy.Calendar) error {
 		if !c.Selected {
 			state = "-"
 		}
-		rows = append(rows, []string{c.ID.String(), names[c.Resource], c.Name, blocking(c), state, ago(c.AsOf, s.app.now())})
+		rows = append(rows, []string{c.ID.String(), names[c.Resource], c.Name, string(c.Kind), blocking(c), state, ago(c.AsOf, s.app.now())})
 	}
-	return s.app.show(s.cmd, views, func(w io.Writer) { table(w, "id,resource,name,blocks time,state,as of", rows) })
+	return s.app.show(s.cmd, views, func(w io.Writer) { table(w, "id,resource,name,provider,blocks time,state,as of", rows) })
 }
 
 // blocking says which events of a calendar block time.

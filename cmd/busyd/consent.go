@@ -1,20 +1,16 @@
 package main
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/configs"
-	"github.com/busyd/busyd/store"
 )
 
 // consentWithin is how long the owner may take; the store forgets then.
@@ -92,14 +88,6 @@ func (s *session) consent(c busy.Consent, wait bool) error {
 	if missing := unregistered(s.config, c.Kind); missing != "" {
 		return usage(fmt.Errorf("%s.client_id and %s.client_secret are missing: register busyd with the provider, see README.md", missing, missing))
 	}
-	before, err := s.store.Connections(s, s.tenant.ID)
-	if err != nil {
-		return err
-	}
-	w := &consentWait{session: s, consent: c, before: before, began: s.app.now()}
-	if _, w.grant, err = w.glance(); err != nil {
-		return err
-	}
 	address, err := s.accounts().Begin(s, c)
 	if err != nil {
 		return usage(err)
@@ -109,10 +97,15 @@ func (s *session) consent(c busy.Consent, wait bool) error {
 	}
 	// To the standard error, so that what scripts read is the result alone.
 	say(s.cmd.ErrOrStderr(), "The owner consents here, within ten minutes:\n\n  %s\n\nWaiting ...", address)
-	if w.state, err = stateIn(address); err != nil {
+	state, err := stateIn(address)
+	if err != nil {
 		return err
 	}
-	connection, err := w.wait()
+	id, err := s.awaitConsent(c, state)
+	if err != nil {
+		return err
+	}
+	connection, err := s.store.Connection(s, s.tenant.ID, id)
 	if err != nil {
 		return err
 	}
@@ -140,103 +133,46 @@ func unregistered(c configs.Config, kind busy.Kind) string {
 	return ""
 }
 
-// consentWait waits for what an owner's consent leads to. The consent ends in the
-// daemon, and is seen here by what it leaves in the database.
-type consentWait struct {
-	*session
-	consent busy.Consent
-	state   string            // goes with the owner, and is good once
-	before  []busy.Connection // that there were
-	began   time.Time
+// finishWithin is how long the daemon may take to connect an account whose owner
+// came back.
+const finishWithin = time.Minute
 
-	grant []byte    // of the connection that is reconnected, sealed, while the state was good
-	used  time.Time // when the state was found used up; zero: the owner is awaited
-}
-
-// settleWithin is how long a consent that came back may take to become a connection:
-// the provider is asked for the grant and the calendars in between.
-const settleWithin = 10 * time.Second
-
-var errNotGiven = errors.New("the owner did not consent, or not to all that is needed, or as another account: begin anew")
-
-// wait returns the connection that the consent makes, or mends.
-func (w *consentWait) wait() (busy.Connection, error) {
-	end := time.After(consentWithin)
+// awaitConsent waits for the daemon to end the consent, and returns what it
+// connected.
+func (s *session) awaitConsent(c busy.Consent, state string) (busy.ConnectionID, error) {
+	over := time.After(consentWithin)
 	for {
-		found, done, err := w.look()
-		if err != nil || done {
-			return found, err
-		}
-		if !w.used.IsZero() && w.app.now().Sub(w.used) > settleWithin {
-			return busy.Connection{}, errNotGiven
+		end, err := s.store.ConsentEnd(s, s.tenant.ID, state)
+		switch {
+		case errors.Is(err, busy.ErrNotFound):
+			return busy.ConnectionID{}, errors.New("the consent is not awaited any more: its ten minutes are over, or what it was to reconnect is disconnected. Begin anew")
+		case err != nil:
+			return busy.ConnectionID{}, err
+		case end.State == busy.ConsentGiven:
+			return end.Connection, nil
+		case end.State == busy.ConsentAwaitingAdmin:
+			return end.Connection, s.awaitingAdmin(c, end.Connection)
+		case end.State == busy.ConsentFailed:
+			return end.Connection, notGiven(end.Problem)
+		case end.State == busy.ConsentTaken && s.app.now().Sub(end.Since) > finishWithin:
+			return busy.ConnectionID{}, errors.New("the owner came back, and the daemon did not come to an end with it: look at its log, and begin anew")
 		}
 		select {
-		case <-w.Done():
-			return busy.Connection{}, errors.New("stopped waiting; the address stays good until its ten minutes are over")
-		case <-end:
-			return busy.Connection{}, fmt.Errorf("nobody consented within %s: begin anew", consentWithin)
+		case <-s.Done():
+			return busy.ConnectionID{}, errors.New("stopped waiting; the address stays good until its ten minutes are over")
+		case <-over:
+			return busy.ConnectionID{}, fmt.Errorf("nobody consented within %s: begin anew", consentWithin)
 		case <-time.After(time.Second):
 		}
 	}
 }
 
-// look tells whether the consent led to a connection by now.
-func (w *consentWait) look() (found busy.Connection, done bool, err error) {
-	asked, grant, err := w.glance()
-	if err != nil {
-		return found, false, err
+// notGiven is the error of a consent that failed, with what its owner was told.
+func notGiven(problem string) error {
+	if problem == "" {
+		return errors.New("the account could not be connected: the daemon's log tells why. Begin anew")
 	}
-	if asked {
-		w.grant = grant
-		return found, false, nil
-	}
-	if w.used.IsZero() {
-		w.used = w.app.now()
-	}
-	connections, err := w.store.Connections(w, w.tenant.ID)
-	if err != nil {
-		return found, false, err
-	}
-	i := slices.IndexFunc(connections, func(c busy.Connection) bool { return w.answers(c, !bytes.Equal(grant, w.grant)) })
-	if i < 0 {
-		return found, false, nil
-	}
-	if connections[i].State == busy.ConnectionAwaitingAdmin {
-		return found, true, w.awaitingAdmin(w.consent, connections[i])
-	}
-	return connections[i], true, nil
-}
-
-// glance tells whether the owner is still awaited, and the grant of the connection
-// that is reconnected, as it is sealed: a connection that was active stays so, and
-// shows by nothing else that it has been reconnected.
-func (w *consentWait) glance() (asked bool, grant []byte, err error) {
-	hash := sha256.Sum256([]byte(w.state))
-	err = w.store.In(w, w.tenant.ID, func(tx *store.Tx) error {
-		return tx.QueryRow(w, `
-			select exists (select from consents where tenant_id = $1 and state_hash = $2),
-				(select grant_sealed from connections where tenant_id = $1 and id = $3)`,
-			w.tenant.ID.String(), hash[:], w.consent.Connection.String()).Scan(&asked, &grant)
-	})
-	if err != nil {
-		return false, nil, fmt.Errorf("look whether the owner has consented: %w", err)
-	}
-	return asked, grant, nil
-}
-
-// answers reports whether the consent left a connection as it was found: read, or
-// waiting for the organisation. Granted: the one that is reconnected has a new grant.
-func (w *consentWait) answers(found busy.Connection, granted bool) bool {
-	waits, since := found.State == busy.ConnectionAwaitingAdmin, !found.ChangedAt.Before(w.began)
-	if !w.consent.Connection.IsZero() {
-		return found.ID == w.consent.Connection && (waits && since || granted && found.State.Polled())
-	}
-	if found.Kind != w.consent.Kind || found.Resource != w.consent.Resource || !since {
-		return false
-	}
-	return waits || found.State.Polled() && !slices.ContainsFunc(w.before, func(b busy.Connection) bool {
-		return b.ID == found.ID && b.State != busy.ConnectionAwaitingAdmin
-	})
+	return fmt.Errorf("nothing was connected: the %s", problem)
 }
 
 // stateIn is the state that an owner is sent away with.
@@ -249,11 +185,11 @@ func stateIn(address string) (string, error) {
 }
 
 // awaitingAdmin tells who has to do what.
-func (s *session) awaitingAdmin(c busy.Consent, connection busy.Connection) error {
+func (s *session) awaitingAdmin(c busy.Consent, connection busy.ConnectionID) error {
 	where := ""
 	if address := s.accounts().AdminConsentURL(c.Kind, c.Push); address != "" {
 		where = " at\n\n  " + address + "\n\nand"
 	}
 	return marked{fmt.Errorf("the owner's organisation must consent first: ask its administrator to do so%s begin anew then, with --reconnect %s",
-		where, connection.ID), []error{errAttention}}
+		where, connection), []error{errAttention}}
 }

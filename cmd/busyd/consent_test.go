@@ -74,8 +74,8 @@ func (f *front) ask(owner googlefake.Consent, args ...string) (code int, out, er
 	return code, o.String(), e.String()
 }
 
-// Whoever waits for an owner learns how it ended: connected, connected anew though
-// the connection was active all along, or not at all.
+// Whoever waits for an owner learns at once how it ended: connected, connected anew
+// though the connection was active all along, or not at all.
 func TestAConsentIsAwaited(t *testing.T) {
 	f := newFront(t)
 	if code, out, errs := f.ask(googlefake.Consent{}, "--resource", "Ada"); code != exitOK || !strings.Contains(out, "1 calendar, of which 1 blocks time") {
@@ -90,7 +90,7 @@ func TestAConsentIsAwaited(t *testing.T) {
 	began = time.Now()
 	for _, args := range [][]string{{"--reconnect", id}, {"--resource", "Ada"}} {
 		code, _, errs := f.ask(googlefake.Consent{Decline: true}, args...)
-		if code != exitFailure || !strings.Contains(errs, "the owner did not consent") {
+		if code != exitFailure || !strings.Contains(errs, "nothing was connected: the consent was declined") {
 			t.Errorf("declining with %v: exit code %d: %s", args, code, errs)
 		}
 	}

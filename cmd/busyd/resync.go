@@ -74,6 +74,7 @@ type resyncedView struct {
 	ID       busy.CalendarID `json:"id"`
 	Resource string          `json:"resource"`
 	Name     string          `json:"name"`
+	Provider busy.Kind       `json:"provider"`
 	Done     bool            `json:"done"`
 	Failed   bool            `json:"failed"`
 	Outcome  busy.Outcome    `json:"outcome,omitempty"`
@@ -117,15 +118,15 @@ func (s *session) showResync(w *watch, waited bool) error {
 		if !p.done {
 			outcome = ""
 		}
-		view.Calendars = append(view.Calendars, resyncedView{p.now.ID, names[p.now.Resource], p.now.Name, p.done, p.failed, outcome, p.now.AsOf})
-		rows = append(rows, []string{names[p.now.Resource], p.now.Name, p.word(), ago(p.now.AsOf, s.app.now()), advice(p.now, busy.Connection{ID: p.now.Connection, Kind: p.now.Kind, State: p.now.Connected})})
+		view.Calendars = append(view.Calendars, resyncedView{p.now.ID, names[p.now.Resource], p.now.Name, p.now.Kind, p.done, p.failed, outcome, p.now.AsOf})
+		rows = append(rows, []string{names[p.now.Resource], p.now.Name, string(p.now.Kind), p.word(), ago(p.now.AsOf, s.app.now()), advice(p.now, busy.Connection{ID: p.now.Connection, Kind: p.now.Kind, State: p.now.Connected})})
 	}
 	return s.app.show(s.cmd, view, func(out io.Writer) {
 		if !waited {
 			say(out, "%s to be read now.", plural(len(view.Calendars), "calendar"))
 			return
 		}
-		table(out, "resource,calendar,outcome,as of,what to do", rows)
+		table(out, "resource,calendar,provider,outcome,as of,what to do", rows)
 	})
 }
 

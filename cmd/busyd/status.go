@@ -60,6 +60,7 @@ type statusView struct {
 	Resource string             `json:"resource"`
 	Calendar busy.CalendarID    `json:"calendar,omitzero"` // none: the resource's are all disconnected
 	Name     string             `json:"name"`
+	Provider busy.Kind          `json:"provider"`
 	State    busy.CalendarState `json:"state"`
 	// Connection is the state of the calendar's connection.
 	Connection busy.ConnectionState `json:"connection"`
@@ -97,7 +98,7 @@ func (s *session) status() ([]statusView, error) {
 			continue
 		}
 		views = append(views, statusView{
-			Tenant: s.tenant.Name, Resource: names[c.Resource], Calendar: c.ID, Name: c.Name,
+			Tenant: s.tenant.Name, Resource: names[c.Resource], Calendar: c.ID, Name: c.Name, Provider: c.Kind,
 			State: stateNow(c, now, s.config.API.StaleAfter), Connection: c.Connected, AsOf: c.AsOf, Running: c.Running, NextAt: c.DueAt,
 			Lag: lag(c, now).Seconds(), Outcome: c.Outcome, Failures: c.Failures, Problems: c.Problems,
 			Advice: advice(c, of[c.Connection]),
@@ -131,7 +132,7 @@ func (s *session) disconnected(connections []busy.Connection, names map[busy.Res
 			continue
 		}
 		views = append(views, statusView{
-			Tenant: s.tenant.Name, Resource: names[a.Resource.ID], State: busy.StateDisconnected, Connection: busy.ConnectionDisconnected,
+			Tenant: s.tenant.Name, Resource: names[a.Resource.ID], Provider: last[a.Resource.ID].Kind, State: busy.StateDisconnected, Connection: busy.ConnectionDisconnected,
 			Advice: "nothing is offered unless the service's policy is serve_stale: connect an account, or have the hours alone decide: " +
 				"busyd connection forget " + last[a.Resource.ID].ID.String(),
 		})
@@ -213,8 +214,8 @@ func (a *app) showStatus(cmd *cobra.Command, all []statusView) error {
 			next = "being read"
 		}
 		rows = append(rows, []string{
-			v.Tenant, v.Resource, v.Name, string(v.State), string(v.Connection), ago(v.AsOf, now), short(time.Duration(v.Lag * float64(time.Second))),
-			string(v.Outcome), next, v.Advice,
+			v.Tenant, v.Resource, v.Name, string(v.Provider), string(v.State), string(v.Connection), ago(v.AsOf, now),
+			short(time.Duration(v.Lag * float64(time.Second))), string(v.Outcome), next, v.Advice,
 		})
 	}
 	if all == nil {
@@ -225,7 +226,7 @@ func (a *app) showStatus(cmd *cobra.Command, all []statusView) error {
 			say(w, "No calendars are connected; see `busyd connection add --help`.")
 			return
 		}
-		table(w, "tenant,resource,calendar,state,connection,as of,lag,last outcome,next,what to do", rows)
+		table(w, "tenant,resource,calendar,provider,state,connection,as of,lag,last outcome,next,what to do", rows)
 	}); err != nil {
 		return err
 	}

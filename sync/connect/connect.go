@@ -23,12 +23,13 @@ import (
 type Store interface {
 	CreateConsent(ctx context.Context, tenant busy.TenantID, c busy.Consent, now time.Time) (state string, err error)
 	TakeConsent(ctx context.Context, state string, now time.Time) (busy.Consent, error)
+	EndConsent(ctx context.Context, tenant busy.TenantID, state string, end busy.ConsentEnd) error
 	CreateConnection(ctx context.Context, tenant busy.TenantID, c busy.NewConnection, now time.Time) (busy.Connection, []busy.Calendar, error)
 	Connection(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID) (busy.Connection, error)
 	Connections(ctx context.Context, tenant busy.TenantID) ([]busy.Connection, error)
 	Account(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID) (busy.Secret, error)
-	ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, grant busy.Secret, now time.Time) error
-	Await(ctx context.Context, tenant busy.TenantID, c busy.Consent, reason string, now time.Time) error
+	ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, grant, account busy.Secret, now time.Time) error
+	Await(ctx context.Context, tenant busy.TenantID, c busy.Consent, reason string, now time.Time) (busy.ConnectionID, error)
 	Pause(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error
 	Resume(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, now time.Time) error
 	Disconnect(ctx context.Context, tenant busy.TenantID, id busy.ConnectionID, farewell bool, now time.Time) error
@@ -124,18 +125,45 @@ func (s *Service) checkReconnect(ctx context.Context, c busy.Consent) error {
 // Finish takes what a browser came back with. Its state is good once; a state
 // that is not, and a consent that was not given, are [busy.Violation]s that say
 // what to do; one that the organisation must give first is an [AwaitingAdmin]. The
-// tenant is the state's, and known even where the rest fails.
+// tenant is the state's, and known even where the rest fails. Whoever waits for the
+// consent can read how it ended in the store.
 func (s *Service) Finish(ctx context.Context, callback url.Values) (Connected, error) {
 	if s.adminConsented(callback) {
 		return Connected{Consented: true}, nil
 	}
-	consent, err := s.Store.TakeConsent(ctx, callback.Get("state"), s.Now())
+	state := callback.Get("state")
+	consent, err := s.Store.TakeConsent(ctx, state, s.Now())
 	if errors.Is(err, busy.ErrNotFound) {
 		return Connected{}, busy.Invalid("state", "is not one that busyd waits for: it was used, or is older than ten minutes. Begin anew")
 	}
 	if err != nil {
 		return Connected{}, err
 	}
+	done, err := s.settle(ctx, consent, callback)
+	// The owner may have closed the window; whoever waits is told all the same.
+	if err := s.Store.EndConsent(context.WithoutCancel(ctx), consent.Tenant, state, endOf(done, err)); err != nil {
+		s.Log.Error("how a consent ended is not noted: whoever waits for it goes on", "tenant", consent.Tenant, "error", err)
+	}
+	return done, err
+}
+
+func endOf(done Connected, err error) busy.ConsentEnd {
+	var waiting *AwaitingAdmin
+	var wrong *busy.Violation
+	switch {
+	case err == nil:
+		return busy.ConsentEnd{State: busy.ConsentGiven, Connection: done.Connection.ID}
+	case errors.As(err, &waiting):
+		return busy.ConsentEnd{State: busy.ConsentAwaitingAdmin, Connection: done.Connection.ID}
+	case errors.As(err, &wrong):
+		return busy.ConsentEnd{State: busy.ConsentFailed, Problem: wrong.Error()}
+	default: // in the log
+		return busy.ConsentEnd{State: busy.ConsentFailed}
+	}
+}
+
+// settle connects what the owner has consented to.
+func (s *Service) settle(ctx context.Context, consent busy.Consent, callback url.Values) (Connected, error) {
 	done := Connected{Tenant: consent.Tenant}
 	authorizer, ok := s.providers[consent.Kind].(providers.Authorizer)
 	if !ok {
@@ -146,7 +174,8 @@ func (s *Service) Finish(ctx context.Context, callback url.Values) (Connected, e
 	}, callback)
 	if providers.FaultOf(err) == providers.AwaitingAdmin {
 		waiting := &AwaitingAdmin{URL: s.AdminConsentURL(consent.Kind, consent.Push), Err: err}
-		return done, errors.Join(waiting, s.Store.Await(ctx, consent.Tenant, consent, providers.CodeOf(err), s.Now()))
+		done.Connection.ID, err = s.Store.Await(ctx, consent.Tenant, consent, providers.CodeOf(err), s.Now())
+		return done, errors.Join(waiting, err)
 	}
 	if err != nil {
 		return done, fmt.Errorf("exchange the consent: %w", err)
@@ -252,7 +281,11 @@ func (s *Service) Reconnect(ctx context.Context, tenant busy.TenantID, id busy.C
 	if err != nil {
 		return err
 	}
-	return s.Store.ReplaceGrant(ctx, tenant, id, grant, s.Now())
+	var account busy.Secret // as it was
+	if connection.Kind == busy.Feed {
+		account = accountOf(login)
+	}
+	return s.Store.ReplaceGrant(ctx, tenant, id, grant, account, s.Now())
 }
 
 // renewal is the command that sends an owner through the consent again.
@@ -331,7 +364,7 @@ func (s *Service) reconnect(ctx context.Context, c busy.Consent, grant, was, acc
 	if string(was) != string(account) {
 		return busy.Connection{}, busy.Invalid("account", "must be the one that the connection reads: sign in to that one, or make a new connection")
 	}
-	if err := s.Store.ReplaceGrant(ctx, c.Tenant, c.Connection, grant, s.Now()); err != nil {
+	if err := s.Store.ReplaceGrant(ctx, c.Tenant, c.Connection, grant, nil, s.Now()); err != nil {
 		return busy.Connection{}, err
 	}
 	return s.Store.Connection(ctx, c.Tenant, c.Connection)

@@ -204,6 +204,42 @@ func TestAConsentConnects(t *testing.T) {
 	}
 }
 
+// Whoever waits for an owner learns how it ended, in the words that the owner reads.
+func TestTheEndOfAConsentIsNoted(t *testing.T) {
+	r := newRoom(t)
+	finish := func(c busy.Consent, want busy.ConsentEnd) (connect.Connected, busy.ConnectionID) {
+		t.Helper()
+		callback := r.begin(c)
+		done, _ := r.service.Finish(ctx, callback)
+		got, err := r.Store.ConsentEnd(ctx, r.tenant.ID, callback.Get("state"))
+		r.must(err)
+		if got.State != want.State || got.Problem != want.Problem || !got.Since.Equal(r.now) {
+			t.Errorf("ended %+v, want %+v", got, want)
+		}
+		return done, got.Connection
+	}
+	done, id := finish(busy.Consent{}, busy.ConsentEnd{State: busy.ConsentGiven})
+	if id.IsZero() || id != done.Connection.ID {
+		t.Errorf("connected %v, noted %v", done.Connection.ID, id)
+	}
+	again := busy.Consent{Connection: id}
+	for want, authorize := range map[busy.ConsentEnd]error{
+		{State: busy.ConsentGiven, Connection: id}:                              nil,
+		{State: busy.ConsentAwaitingAdmin, Connection: id}:                      &providers.Error{Fault: providers.AwaitingAdmin, Code: "consent_required"},
+		{State: busy.ConsentFailed, Problem: "consent was declined: once more"}: busy.Invalid("consent", "was declined: once more"),
+		{State: busy.ConsentFailed}:                                             &providers.Error{Fault: providers.Rejected, Code: "internal"},
+	} {
+		r.provider.authorize = authorize
+		if _, id := finish(again, want); id != want.Connection {
+			t.Errorf("%s: noted %v, want %v", want.State, id, want.Connection)
+		}
+	}
+	r.provider.authorize, r.provider.account = nil, "bo"
+	finish(again, busy.ConsentEnd{
+		State: busy.ConsentFailed, Problem: "account must be the one that the connection reads: sign in to that one, or make a new connection",
+	})
+}
+
 func TestAPasswordIsTriedFirst(t *testing.T) {
 	r := newRoom(t)
 	try := func(kind busy.Kind, password string) error {
@@ -351,6 +387,18 @@ func TestAnotherLoginOfOtherKinds(t *testing.T) {
 	login.URL = "https://feeds.example/new-secret"
 	if got := r.reconnect(feed.Connection.ID, login); got != "" {
 		t.Errorf("a new address: wrong is %q", got)
+	}
+	again := func(address, want string) {
+		t.Helper()
+		_, err := r.service.Password(ctx, r.tenant.ID, r.resource.ID, busy.Feed, providers.Login{URL: address, Password: busy.Secret("right")})
+		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s, another time: %v, want %q", address, err, want)
+		}
+	}
+	again(login.URL, "is connected to this resource already, as the connection "+feed.Connection.ID.String())
+	again("https://feeds.example/secret", "") // somebody else's by now
+	if got := r.reconnect(feed.Connection.ID, providers.Login{URL: "https://feeds.example/secret", Password: busy.Secret("right")}); got != "account" {
+		t.Errorf("an address that another connection reads: wrong is %q", got)
 	}
 	id := r.connect().Connection.ID
 	err = r.service.Reconnect(ctx, r.tenant.ID, id, login)

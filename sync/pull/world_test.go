@@ -339,7 +339,7 @@ func (w *world) converge() error {
 	ctx := context.Background()
 	grant, err := w.server.connect(w.server.provider(newFate(lucky, 0, func() {})))
 	must(w.t, err)
-	must(w.t, w.Store.ReplaceGrant(ctx, w.tenant.ID, w.conn.ID, grant, w.now))
+	must(w.t, w.Store.ReplaceGrant(ctx, w.tenant.ID, w.conn.ID, grant, nil, w.now))
 	for range 12 {
 		w.pass(5 * time.Minute)
 		w.redis = append(w.redis, w.wanted()...)

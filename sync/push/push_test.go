@@ -302,7 +302,7 @@ func TestReconnectingWatchesAnew(t *testing.T) {
 	r := newRoom(t)
 	r.poll()
 	r.expect("watch")
-	r.must(r.Store.ReplaceGrant(context.Background(), r.tenant.ID, r.calendar.Connection, busy.Secret("new"), r.now))
+	r.must(r.Store.ReplaceGrant(context.Background(), r.tenant.ID, r.calendar.Connection, busy.Secret("new"), nil, r.now))
 	r.poll()
 	r.expect("rewatch handle 1", "unwatch handle 1")
 	r.now = r.now.Add(time.Hour)

@@ -170,7 +170,7 @@ func TestTheEndOfListening(t *testing.T) {
 			})
 		},
 		"reconnected": func(o *office) error {
-			return o.Store.ReplaceGrant(t.Context(), o.tenant.ID, o.stream.Connection, o.grant, o.now)
+			return o.Store.ReplaceGrant(t.Context(), o.tenant.ID, o.stream.Connection, o.grant, nil, o.now)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
