@@ -11,7 +11,7 @@ type Finding struct {
 	Name   string
 	OK     bool
 	Detail string
-	Cure   string // what to do; empty if OK
+	Cure   string // what to do; empty if there is nothing
 }
 
 // clockTolerance is how far the clocks of the daemon and the database may be
@@ -108,6 +108,7 @@ func (s *Store) findMasterKeys(ctx context.Context) (Finding, error) {
 	err := s.gate.QueryRow(ctx, `select count(*) from tenant_keys where kek_id <> $1`, current[:]).Scan(&older)
 	if err == nil && older > 0 {
 		f.Detail = fmt.Sprintf("every data key can be unwrapped; %d are wrapped under an older master key", older)
+		f.Cure = "run `busyd rekey`; then the older master key is needed for backups only"
 	}
 	return f, err
 }

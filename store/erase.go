@@ -36,9 +36,10 @@ func tenantTables() []string {
 }
 
 // DeleteTenant erases a tenant for good. It destroys the data key first, in a
-// transaction of its own: whatever happens then, nothing that was sealed can be
-// read any more, not even from a backup. Then it deletes every row and counts
-// what is left. A deletion that was cut short can be repeated. ErrNotFound.
+// transaction of its own: whatever happens then, nothing sealed in this database
+// can be read any more. A backup from before has the key, wrapped. Then it deletes
+// every row and counts what is left. A deletion that was cut short can be
+// repeated. ErrNotFound.
 func (s *Store) DeleteTenant(ctx context.Context, id busy.TenantID) (Erasure, error) {
 	e := Erasure{Deleted: make(map[string]int64), Left: make(map[string]int64)}
 	defer s.wrapped.forget(id)

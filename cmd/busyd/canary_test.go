@@ -218,7 +218,7 @@ func (j *journey) read() {
 // look has people and scripts look at how the calendars are.
 func (j *journey) look() {
 	j.t.Helper()
-	for _, command := range []string{"status", "status --json", "doctor", "doctor --json"} {
+	for _, command := range []string{"status", "status --json", "doctor", "doctor --json", "rekey", "rekey --json"} {
 		args := strings.Fields(command)
 		_, out, errs := j.busyd(args...)
 		j.trail.add("busyd "+command, []byte(out+errs))

@@ -15,8 +15,8 @@ func newMigrateCommand(a *app) *cobra.Command {
 		Short: "Bring the database's schema up to date",
 		Long: `Bring the database's schema up to date, and make the roles that busyd works
 under. It logs in with migrate_url, or with database_url where that is not set.
-Run it before the daemon of a new version; it may run while the old one works,
-any number of times.`,
+Run it before the daemon of a new version, any number of times. It may run while
+the old one works, some of whose readings may fail until it is replaced.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.config()

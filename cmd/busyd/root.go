@@ -19,8 +19,8 @@ Configuration: a file named by --config or BUSYD_CONFIG, under BUSYD_...
 environment variables. configs/busyd.example.yaml lists every setting.
 
 Exit codes: 0 done; 1 failed; 2 the command line, an argument or the
-configuration is wrong; 3 the thing named does not exist, or, of status, doctor,
-conflicts, why and resync --wait, something needs attention.`
+configuration is wrong; 3 the answer is not the one hoped for: what was named does
+not exist or is over, or something needs attention.`
 
 // newRoot returns the command tree. began becomes true when a command line was
 // accepted and its command runs.
@@ -43,7 +43,7 @@ func newRoot(environ []string) (root *cobra.Command, began *bool) {
 		newTenantCommand(a), newKeyCommand(a), newResourceCommand(a), newConnectionCommand(a), newCalendarCommand(a),
 		newServiceCommand(a), newOverrideCommand(a), newBookingCommand(a), newConflictsCommand(a), newWhyCommand(a),
 		newWebhookCommand(a),
-		newResyncCommand(a), newStatusCommand(a), newDoctorCommand(a), newExpandCommand(),
+		newResyncCommand(a), newStatusCommand(a), newDoctorCommand(a), newRekeyCommand(a), newExpandCommand(),
 	)
 	began = new(bool)
 	noteBeginning(root, began)

@@ -94,9 +94,11 @@ func newTenantDeleteCommand(a *app) *cobra.Command {
 		Use:   "delete NAME",
 		Short: "Erase a tenant: its encryption key first, then every row",
 		Long: `Erase a tenant. Its encryption key is destroyed first, so that nothing sealed
-can be read again, not even from a backup; then every row of it is deleted, and
-every table is searched for what is left. It asks for the tenant's name, unless
---yes is given.`,
+can be read again; then every row of it is deleted, and every table is searched
+for what is left. It asks for the tenant's name, unless --yes is given.
+
+A backup from before still holds the key, wrapped: whoever has that backup and
+the master key can read it, so let backups expire.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, st, err := a.open(cmd.Context())
@@ -206,7 +208,7 @@ func (s *session) erase() error {
 	}
 	if err := s.app.show(s.cmd, erasureView{s.tenant.ID, untold, erased.Deleted, erased.Left}, func(w io.Writer) {
 		table(w, "table,deleted,left", rows)
-		say(w, "Tenant %s is erased. Its encryption key was destroyed first: backups of it cannot be read.", s.tenant.Name)
+		say(w, "Tenant %s is erased. Backups from before can be read with the master key: let them expire.", s.tenant.Name)
 		if untold > 0 {
 			say(w, "%d providers could not be reached to withdraw busyd's access: its owners can do that in their accounts.", untold)
 		}

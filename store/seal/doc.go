@@ -5,5 +5,6 @@
 // It is envelope encryption. A master key, which the operator holds, wraps one
 // data key a tenant, which the database holds. The data key and a random salt
 // yield the key of each datum. Destroying a tenant's wrapped data key makes all
-// that it sealed unreadable, backups included.
+// that it sealed unreadable, except with a backup that still has the wrapped key
+// and the master key that wraps it.
 package seal
