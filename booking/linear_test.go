@@ -99,7 +99,7 @@ func TestAHistoryOfTwoInOneSlotIsNotLinear(t *testing.T) {
 func record(t *testing.T, w *worker, day int) []porcupine.Operation {
 	t.Helper()
 	const clients, each = 4, 6
-	one, ctx := w.Services[1], context.Background()
+	unlimited, ctx := w.Services[4], context.Background()
 	start := func(slot int) time.Time { return w.From.AddDate(0, 0, day).Add(time.Duration(slot) * time.Hour) }
 	begun := time.Now()
 	var mu sync.Mutex
@@ -121,7 +121,7 @@ func record(t *testing.T, w *worker, day int) []porcupine.Operation {
 				switch in.kind {
 				case "book":
 					var b busy.Booking
-					b, err = w.desk.Book(ctx, w.Tenant, booking.BookRequest{Service: one, Start: start(in.slot)})
+					b, err = w.desk.Book(ctx, w.Tenant, booking.BookRequest{Service: unlimited, Start: start(in.slot)})
 					if err == nil {
 						mine = b.ID
 						in.who = whoIs(mine)

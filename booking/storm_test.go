@@ -148,6 +148,7 @@ func settle(t *testing.T, env *storetest.Env) orders {
 		{Name: "one", Duration: time.Hour, Capacity: 1, MaxPerDay: 2, Needs: []busy.Need{{Count: 1, Resources: resources[:1]}}},
 		{Name: "two of three and a room", Duration: 30 * time.Minute, Capacity: 1, Needs: []busy.Need{{Count: 2, Resources: resources[1:4]}, {Count: 1, Resources: resources[4:5]}}},
 		{Name: "a course of three", Duration: 90 * time.Minute, Capacity: 3, Needs: []busy.Need{{Count: 1, Resources: resources[4:]}}},
+		{Name: "as many as you like", Duration: time.Hour, Capacity: 1, Needs: []busy.Need{{Count: 1, Resources: resources[5:]}}},
 	} {
 		service.Interval, service.Align, service.Policy = 30*time.Minute, busy.AlignClock, busy.TreatAsBusy
 		made, err := env.Store.CreateService(ctx, tenant.ID, service)

@@ -9,6 +9,9 @@ type NewConnection struct {
 	Grant     Secret
 	Account   Secret // the provider's name for the account; nil: it has grants of no other use
 	Calendars []NewCalendar
+	// Waiting is the connection that has waited for this consent, if it is known:
+	// another is not made in its place when it is disconnected meanwhile.
+	Waiting ConnectionID
 }
 
 // NewCalendar is a calendar that was found on an account.
@@ -45,7 +48,7 @@ type ConsentEnd struct {
 	State      ConsentState
 	Since      time.Time    // zero while it is asked for
 	Connection ConnectionID // that was connected or waits for the organisation; it may be gone by now
-	Problem    string       // why it failed, as its owner was told; can be empty
+	Problem    string       // why it failed; empty: only the log tells
 }
 
 // FarewellID names a farewell.

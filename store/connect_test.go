@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,9 +125,10 @@ func TestHowAConsentEnds(t *testing.T) {
 	given := busy.ConsentEnd{State: busy.ConsentGiven, Connection: r.calendar.Connection}
 	must(t, r.Store.EndConsent(ctx, r.tenant.ID, state, given))
 	follow(busy.ConsentEnd{State: busy.ConsentAsked}) // what was not taken has no end
-	_, err := r.Store.TakeConsent(ctx, state, now)
+	taken := now.Add(9 * time.Minute) // from then on it has ten minutes more
+	_, err := r.Store.TakeConsent(ctx, state, taken)
 	must(t, err)
-	follow(busy.ConsentEnd{State: busy.ConsentTaken, Since: now})
+	follow(busy.ConsentEnd{State: busy.ConsentTaken, Since: taken})
 	if n := query(t, r.Owner(t), `select count(verifier_sealed)::text from consents`)[0]; n != "0" {
 		t.Errorf("%s verifiers are kept for nothing", n)
 	}
@@ -133,17 +136,63 @@ func TestHowAConsentEnds(t *testing.T) {
 		given, {State: busy.ConsentAwaitingAdmin, Connection: given.Connection}, {State: busy.ConsentFailed, Problem: "the consent was declined"},
 	} {
 		must(t, r.Store.EndConsent(ctx, r.tenant.ID, state, end))
-		end.Since = now
+		end.Since = taken
 		follow(end)
 	}
-	_, err = r.Store.Purge(ctx, now.Add(10*time.Minute-time.Second))
+	_, err = r.Store.Purge(ctx, now.Add(19*time.Minute-time.Second))
 	must(t, err)
 	_, err = r.Store.ConsentEnd(ctx, r.tenant.ID, state)
 	must(t, err)
-	_, err = r.Store.Purge(ctx, now.Add(10*time.Minute))
+	_, err = r.Store.Purge(ctx, now.Add(19*time.Minute))
 	must(t, err)
 	_, err = r.Store.ConsentEnd(ctx, r.tenant.ID, state)
 	expect(t, err, busy.ErrNotFound)
+}
+
+// A connection that is disconnected while its first consent is being carried out
+// stays so: none is made in its place.
+func TestAConsentThatComesAfterTheDisconnection(t *testing.T) {
+	r := begin(t)
+	id := awaitAdmin(t, r.Store, r.tenant.ID, busy.Consent{Resource: r.resource.ID, Kind: busy.Graph}, "consent", now)
+	must(t, r.Store.Disconnect(ctx, r.tenant.ID, id, false, now))
+	_, _, err := r.Store.CreateConnection(ctx, r.tenant.ID, busy.NewConnection{
+		Resource: r.resource.ID, Kind: busy.Graph, Grant: busy.Secret("grant"), Waiting: id,
+	}, now)
+	expect(t, err, busy.ErrInvalid)
+	if n := r.count("connections"); n != 2 {
+		t.Errorf("%d connections, want the one that is read and the one that is over", n)
+	}
+}
+
+// Two connections of a resource that move to one address at once: one does.
+func TestAnAccountIsReadOnce(t *testing.T) {
+	r := begin(t)
+	var moved atomic.Int64
+	for n := range 10 {
+		var both sync.WaitGroup
+		for range 2 {
+			feed, _, err := r.Store.CreateConnection(ctx, r.tenant.ID, busy.NewConnection{
+				Resource: r.resource.ID, Kind: busy.Feed, Grant: busy.Secret("grant"), Account: busy.Secret("old " + newID[busy.Connection](t).String()),
+				Calendars: []busy.NewCalendar{{Remote: busy.Secret(newID[busy.Calendar](t).String()), Selected: true}},
+			}, now)
+			must(t, err)
+			both.Go(func() {
+				err := r.Store.ReplaceGrant(ctx, r.tenant.ID, feed.ID, busy.Secret("new"), busy.Secret(fmt.Sprint("new ", n)), now)
+				if err == nil {
+					moved.Add(1)
+				} else if !errors.Is(err, busy.ErrInvalid) {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+	}
+	if moved.Load() != 10 {
+		t.Errorf("%d moved to 10 addresses", moved.Load())
+	}
+	if n := query(t, r.Owner(t), `select count(*)::text from calendars where want_full`)[0]; n != "10" {
+		t.Errorf("%s calendars are read completely, for what is remembered is of the old address", n)
+	}
 }
 
 // A provider whose token endpoint hangs leaves connections for everybody else.

@@ -44,6 +44,9 @@ func (s *Store) CreateConnection(ctx context.Context, tenant busy.TenantID, c bu
 		if err := tx.place(ctx, &connection); err != nil {
 			return err
 		}
+		if !c.Waiting.IsZero() && connection.ID != c.Waiting {
+			return busy.Invalid("connection", "was disconnected meanwhile, which is final: begin anew")
+		}
 		box, err := tx.Box(ctx)
 		if err != nil {
 			return err
@@ -109,16 +112,16 @@ func (tx *Tx) place(ctx context.Context, c *busy.Connection) error {
 	return failed("create the connection", err)
 }
 
-// rename has a locked connection read the account, unless that is nil.
-func (tx *Tx) rename(ctx context.Context, id busy.ConnectionID, account busy.Secret) error {
+// rename has a locked connection read the account, unless that is nil, and all of it
+// anew: what was remembered of the old one does not tell what has changed.
+func (tx *Tx) rename(ctx context.Context, c locked, account busy.Secret) error {
 	if account == nil {
 		return nil
 	}
-	connection := busy.Connection{ID: id}
-	err := tx.QueryRow(ctx, `select kind, resource_id from connections where tenant_id = $1 and id = $2`, arg(tx.Tenant), arg(id)).
-		Scan((*string)(&connection.Kind), into(&connection.Resource))
-	if err != nil {
-		return failed("find the connection", err)
+	connection := busy.Connection{ID: c.id, Kind: c.kind}
+	var err error
+	if connection.Resource, err = tx.bumpResource(ctx, c.id); err != nil { // which no other gets the account meanwhile
+		return err
 	}
 	if err := tx.checkAccount(ctx, connection, account); err != nil {
 		return err
@@ -131,9 +134,11 @@ func (tx *Tx) rename(ctx context.Context, id busy.ConnectionID, account busy.Sec
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `update connections set account_sealed = $3, account_hash = $4 where tenant_id = $1 and id = $2`,
-		arg(tx.Tenant), arg(id), mark.sealed, mark.hash)
-	return failed("note the account", err)
+	batch := &pgx.Batch{}
+	batch.Queue(`update connections set account_sealed = $3, account_hash = $4 where tenant_id = $1 and id = $2`,
+		arg(tx.Tenant), arg(c.id), mark.sealed, mark.hash)
+	batch.Queue(`update calendars set want_full = true where tenant_id = $1 and connection_id = $2 and selected`, arg(tx.Tenant), arg(c.id))
+	return failed("note the account", tx.SendBatch(ctx, batch).Close())
 }
 
 // checkAccount is an ErrInvalid if another connection of the resource reads the
@@ -220,7 +225,7 @@ func (s *Store) ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.
 		if err != nil {
 			return err
 		}
-		if err := tx.rename(ctx, id, account); err != nil {
+		if err := tx.rename(ctx, c, account); err != nil {
 			return err
 		}
 		box, err := tx.Box(ctx)
@@ -270,7 +275,10 @@ func (s *Store) Await(ctx context.Context, tenant busy.TenantID, c busy.Consent,
 		}
 		return tx.place(ctx, &waiting)
 	})
-	return waiting.ID, err
+	if err != nil {
+		return busy.ConnectionID{}, err
+	}
+	return waiting.ID, nil
 }
 
 func (tx *Tx) await(ctx context.Context, id busy.ConnectionID, reason string, now time.Time) error {

@@ -11,7 +11,8 @@ import (
 	"github.com/busyd/busyd/busy"
 )
 
-// consentFor is how long an owner may take at the provider's consent page.
+// consentFor is how long an owner may take at the provider's consent page, and for
+// how long at least how that ended is known.
 const consentFor = 10 * time.Minute
 
 const verifierField = "consents.verifier"
@@ -36,21 +37,13 @@ func (s *Store) CreateConsent(ctx context.Context, tenant busy.TenantID, c busy.
 		if err != nil {
 			return err
 		}
-		if err := tx.forgetConsents(ctx, now); err != nil {
-			return err
-		}
 		_, err = tx.Exec(ctx, `
 			insert into consents (tenant_id, state_hash, kind, resource_id, connection_id, verifier_sealed, push, expires_at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			arg(tenant), hash[:], string(c.Kind), arg(c.Resource), orNull(c.Connection), sealed, c.Push, micros(now.Add(consentFor)))
+			arg(tenant), hash[:], string(c.Kind), arg(c.Resource), argID(c.Connection), sealed, c.Push, micros(now.Add(consentFor)))
 		return failed("note the consent that is asked for", err)
 	})
 	return state, err
-}
-
-func (tx *Tx) forgetConsents(ctx context.Context, now time.Time) error {
-	_, err := tx.Exec(ctx, `delete from consents where tenant_id = $1 and expires_at <= $2`, arg(tx.Tenant), micros(now))
-	return failed("forget expired consents", err)
 }
 
 // TakeConsent returns the consent that the state was made for, which is good no
@@ -67,14 +60,16 @@ func (s *Store) TakeConsent(ctx context.Context, state string, now time.Time) (b
 	err = s.In(ctx, c.Tenant, func(tx *Tx) error {
 		var sealed []byte
 		var connection *[16]byte
+		// The verifier is returned as it was, before it is gone.
 		err := tx.QueryRow(ctx, `
-			update consents c set taken_at = $3, verifier_sealed = null
+			update consents c set taken_at = $3, expires_at = $4, verifier_sealed = null
 			from (
 				select verifier_sealed from consents
 				where tenant_id = $1 and state_hash = $2 and taken_at is null and expires_at > $3 for update
 			) was
 			where c.tenant_id = $1 and c.state_hash = $2
-			returning c.kind, c.resource_id, c.connection_id, was.verifier_sealed, c.push`, arg(c.Tenant), hash[:], micros(now)).
+			returning c.kind, c.resource_id, c.connection_id, was.verifier_sealed, c.push`,
+			arg(c.Tenant), hash[:], micros(now), micros(now.Add(consentFor))).
 			Scan((*string)(&c.Kind), into(&c.Resource), &connection, &sealed, &c.Push)
 		if err != nil {
 			return failed(doing, err)
@@ -97,20 +92,20 @@ func (s *Store) TakeConsent(ctx context.Context, state string, now time.Time) (b
 }
 
 // EndConsent notes how a consent that was taken ended. It is no error if it is
-// forgotten already, with its connection or its time.
+// forgotten already, with its connection.
 func (s *Store) EndConsent(ctx context.Context, tenant busy.TenantID, state string, end busy.ConsentEnd) error {
 	hash := sha256.Sum256([]byte(state))
 	return s.In(ctx, tenant, func(tx *Tx) error {
 		_, err := tx.Exec(ctx, `
 			update consents set ended = $3, ended_connection = $4, problem = $5
 			where tenant_id = $1 and state_hash = $2 and taken_at is not null`,
-			arg(tenant), hash[:], string(end.State), orNull(end.Connection), end.Problem)
+			arg(tenant), hash[:], string(end.State), argID(end.Connection), end.Problem)
 		return failed("note how the consent ended", err)
 	})
 }
 
 // ConsentEnd tells how far a consent is. ErrNotFound if it is forgotten: its time
-// is over, or its connection is.
+// was over, or its connection is.
 func (s *Store) ConsentEnd(ctx context.Context, tenant busy.TenantID, state string) (busy.ConsentEnd, error) {
 	var end busy.ConsentEnd
 	var connection *[16]byte
@@ -128,12 +123,4 @@ func (s *Store) ConsentEnd(ctx context.Context, tenant busy.TenantID, state stri
 		end.Connection = *connection
 	}
 	return end, nil
-}
-
-// orNull is an id as an argument; the zero id is NULL.
-func orNull[Of any](id busy.ID[Of]) *[16]byte {
-	if id.IsZero() {
-		return nil
-	}
-	return (*[16]byte)(&id)
 }

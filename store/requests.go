@@ -186,6 +186,7 @@ func (s *Store) purge(ctx context.Context, tenant busy.TenantID, now time.Time, 
 			return failed("remove old messages", err)
 		}
 		all.Messages += tag.RowsAffected()
-		return tx.forgetConsents(ctx, now)
+		_, err = tx.Exec(ctx, `delete from consents where tenant_id = $1 and expires_at <= $2`, arg(tenant), micros(now))
+		return failed("remove old consents", err)
 	})
 }

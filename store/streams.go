@@ -77,7 +77,7 @@ func (s *Store) StreamGrant(ctx context.Context, f busy.Stream) (busy.Secret, er
 func (s *Store) Streamed(ctx context.Context, f busy.Stream, now time.Time) ([]busy.Task, error) {
 	var tasks []busy.Task
 	err := s.In(ctx, f.Tenant, func(tx *Tx) (err error) {
-		tasks, err = tx.want(ctx, orNull(f.Connection), nil, busy.UrgencyPushed, false, now)
+		tasks, err = tx.want(ctx, (*[16]byte)(&f.Connection), nil, busy.UrgencyPushed, false, now)
 		return err
 	})
 	return tasks, err

@@ -110,12 +110,12 @@ func (s *Store) SaveWatch(ctx context.Context, tenant busy.TenantID, w busy.Watc
 		hash := sha256.Sum256(token)
 		// A calendar is locked before its watches, by everybody.
 		if _, err := tx.Exec(ctx, `select from calendars where tenant_id = $1 and id = $2 for share`,
-			arg(tenant), orNull(w.Calendar)); err != nil {
+			arg(tenant), argID(w.Calendar)); err != nil {
 			return failed("lock the calendar", err)
 		}
 		if _, err := tx.Exec(ctx, `
 			delete from watches where tenant_id = $1 and connection_id = $2 and calendar_id is not distinct from $3`,
-			arg(tenant), arg(w.Connection), orNull(w.Calendar)); err != nil {
+			arg(tenant), arg(w.Connection), argID(w.Calendar)); err != nil {
 			return failed("replace the watch", err)
 		}
 		tag, err := tx.Exec(ctx, `
@@ -123,7 +123,7 @@ func (s *Store) SaveWatch(ctx context.Context, tenant busy.TenantID, w busy.Watc
 			select $1, $2, $3, $4, $5, $6, $7
 			where $4::uuid is null or exists (
 				select from calendars where tenant_id = $1 and id = $4 and connection_id = $3 and selected)`,
-			arg(tenant), id, arg(w.Connection), orNull(w.Calendar), sealed, hash[:], micros(w.Expires))
+			arg(tenant), id, arg(w.Connection), argID(w.Calendar), sealed, hash[:], micros(w.Expires))
 		if err == nil && tag.RowsAffected() == 0 {
 			err = busy.ErrFenced
 		}
@@ -155,7 +155,7 @@ func (s *Store) Pushed(ctx context.Context, id string, token busy.Secret, lapse 
 		if err != nil {
 			return failed("find the watch", err)
 		}
-		tasks, err = tx.want(ctx, orNull(connection), calendar, busy.UrgencyPushed, false, now)
+		tasks, err = tx.want(ctx, (*[16]byte)(&connection), calendar, busy.UrgencyPushed, false, now)
 		if err != nil || lapse == busy.Lasts {
 			return err
 		}

@@ -109,6 +109,9 @@ func (s *session) consent(c busy.Consent, wait bool) error {
 	if err != nil {
 		return err
 	}
+	if connection.State == busy.ConnectionDisconnected {
+		return errFinal
+	}
 	calendars, err := s.store.Calendars(s, s.tenant.ID)
 	if err != nil {
 		return err
@@ -140,12 +143,12 @@ const finishWithin = time.Minute
 // awaitConsent waits for the daemon to end the consent, and returns what it
 // connected.
 func (s *session) awaitConsent(c busy.Consent, state string) (busy.ConnectionID, error) {
-	over := time.After(consentWithin)
-	for {
+	over := s.app.now().Add(consentWithin)
+	for came := false; ; {
 		end, err := s.store.ConsentEnd(s, s.tenant.ID, state)
 		switch {
 		case errors.Is(err, busy.ErrNotFound):
-			return busy.ConnectionID{}, errors.New("the consent is not awaited any more: its ten minutes are over, or what it was to reconnect is disconnected. Begin anew")
+			return busy.ConnectionID{}, errors.New("the consent is not awaited any more: what it was to reconnect is disconnected, or an older version of the daemon took it. See `busyd connection list`")
 		case err != nil:
 			return busy.ConnectionID{}, err
 		case end.State == busy.ConsentGiven:
@@ -154,20 +157,29 @@ func (s *session) awaitConsent(c busy.Consent, state string) (busy.ConnectionID,
 			return end.Connection, s.awaitingAdmin(c, end.Connection)
 		case end.State == busy.ConsentFailed:
 			return end.Connection, notGiven(end.Problem)
-		case end.State == busy.ConsentTaken && s.app.now().Sub(end.Since) > finishWithin:
-			return busy.ConnectionID{}, errors.New("the owner came back, and the daemon did not come to an end with it: look at its log, and begin anew")
+		case end.State == busy.ConsentTaken && !came:
+			came, over = true, s.app.now().Add(finishWithin)
+		}
+		if s.app.now().After(over) {
+			return busy.ConnectionID{}, notEnded(came)
 		}
 		select {
 		case <-s.Done():
-			return busy.ConnectionID{}, errors.New("stopped waiting; the address stays good until its ten minutes are over")
-		case <-over:
-			return busy.ConnectionID{}, fmt.Errorf("nobody consented within %s: begin anew", consentWithin)
+			return busy.ConnectionID{}, errors.New("stopped waiting; the address stays good until its ten minutes are over, or it was used")
 		case <-time.After(time.Second):
 		}
 	}
 }
 
-// notGiven is the error of a consent that failed, with what its owner was told.
+// notEnded is the error of a consent that nobody hears of.
+func notEnded(came bool) error {
+	if came {
+		return errors.New("the owner came back, and the daemon did not come to an end with it: look at its log, and begin anew")
+	}
+	return fmt.Errorf("nobody consented within %s: begin anew", consentWithin)
+}
+
+// notGiven is the error of a consent that failed, with what its owner was told to do.
 func notGiven(problem string) error {
 	if problem == "" {
 		return errors.New("the account could not be connected: the daemon's log tells why. Begin anew")

@@ -141,11 +141,15 @@ func (s *Service) Finish(ctx context.Context, callback url.Values) (Connected, e
 	}
 	done, err := s.settle(ctx, consent, callback)
 	// The owner may have closed the window; whoever waits is told all the same.
-	if err := s.Store.EndConsent(context.WithoutCancel(ctx), consent.Tenant, state, endOf(done, err)); err != nil {
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), notingWithin)
+	defer cancel()
+	if err := s.Store.EndConsent(noting, consent.Tenant, state, endOf(done, err)); err != nil {
 		s.Log.Error("how a consent ended is not noted: whoever waits for it goes on", "tenant", consent.Tenant, "error", err)
 	}
 	return done, err
 }
+
+const notingWithin = 5 * time.Second
 
 func endOf(done Connected, err error) busy.ConsentEnd {
 	var waiting *AwaitingAdmin
@@ -157,7 +161,7 @@ func endOf(done Connected, err error) busy.ConsentEnd {
 		return busy.ConsentEnd{State: busy.ConsentAwaitingAdmin, Connection: done.Connection.ID}
 	case errors.As(err, &wrong):
 		return busy.ConsentEnd{State: busy.ConsentFailed, Problem: wrong.Error()}
-	default: // in the log
+	default:
 		return busy.ConsentEnd{State: busy.ConsentFailed}
 	}
 }
@@ -174,8 +178,10 @@ func (s *Service) settle(ctx context.Context, consent busy.Consent, callback url
 	}, callback)
 	if providers.FaultOf(err) == providers.AwaitingAdmin {
 		waiting := &AwaitingAdmin{URL: s.AdminConsentURL(consent.Kind, consent.Push), Err: err}
-		done.Connection.ID, err = s.Store.Await(ctx, consent.Tenant, consent, providers.CodeOf(err), s.Now())
-		return done, errors.Join(waiting, err)
+		if done.Connection.ID, err = s.Store.Await(ctx, consent.Tenant, consent, providers.CodeOf(err), s.Now()); err != nil {
+			return done, err
+		}
+		return done, waiting
 	}
 	if err != nil {
 		return done, fmt.Errorf("exchange the consent: %w", err)
@@ -199,7 +205,7 @@ func (s *Service) settle(ctx context.Context, consent busy.Consent, callback url
 		}
 	}
 	done.Connection, done.Calendars, err = s.create(ctx, consent.Tenant, busy.NewConnection{
-		Resource: consent.Resource, Kind: consent.Kind, Grant: grant, Account: account,
+		Resource: consent.Resource, Kind: consent.Kind, Grant: grant, Account: account, Waiting: consent.Connection,
 	})
 	return done, err
 }

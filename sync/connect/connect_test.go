@@ -234,10 +234,30 @@ func TestTheEndOfAConsentIsNoted(t *testing.T) {
 			t.Errorf("%s: noted %v, want %v", want.State, id, want.Connection)
 		}
 	}
-	r.provider.authorize, r.provider.account = nil, "bo"
-	finish(again, busy.ConsentEnd{
-		State: busy.ConsentFailed, Problem: "account must be the one that the connection reads: sign in to that one, or make a new connection",
-	})
+	// What waits could not be noted: the tenant may connect nothing any more.
+	r.provider.authorize = &providers.Error{Fault: providers.AwaitingAdmin, Code: "consent_required"}
+	callback := r.begin(busy.Consent{})
+	r.must(r.Store.Downgrade(ctx, r.tenant.ID, true, r.now))
+	_, err := r.service.Finish(ctx, callback)
+	end, errEnd := r.Store.ConsentEnd(ctx, r.tenant.ID, callback.Get("state"))
+	r.must(errEnd)
+	if !errors.Is(err, busy.ErrInvalid) || end.State != busy.ConsentFailed || end.Problem != err.Error() || !end.Connection.IsZero() {
+		t.Errorf("of a tenant that was downgraded: %v, noted %+v", err, end)
+	}
+}
+
+// Another account's consent is refused, and whoever waits is told why.
+func TestTheConsentOfAnotherAccountIsNoted(t *testing.T) {
+	r := newRoom(t)
+	again := busy.Consent{Connection: r.connect().Connection.ID}
+	r.provider.account = "bo"
+	callback := r.begin(again)
+	_, err := r.service.Finish(ctx, callback)
+	end, errEnd := r.Store.ConsentEnd(ctx, r.tenant.ID, callback.Get("state"))
+	r.must(errEnd)
+	if !errors.Is(err, busy.ErrInvalid) || end.State != busy.ConsentFailed || end.Problem != err.Error() {
+		t.Errorf("%v, noted %+v", err, end)
+	}
 }
 
 func TestAPasswordIsTriedFirst(t *testing.T) {
