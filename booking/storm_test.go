@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/busyd/busyd/booking"
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/store"
 	"github.com/busyd/busyd/store/embedded"
@@ -34,15 +36,18 @@ type storm struct {
 	orders orders
 
 	attempts atomic.Int64
+	readings atomic.Int64 // of all rows, from the first to the last query
 	mu       sync.Mutex
+	did      map[string]int // what was granted, by kind
 	wrong    []string
 }
 
 // TestStorm lets daemons hold, book, confirm, reschedule and cancel at the same
 // time on six resources, with seats, limits and several together, while calendars
 // change, daemons, no two of whose clocks agree, are killed and the database is
-// restarted; and reads the rows all the while. Whatever the moment, nobody is booked twice, and no block is on a booking
-// without a conflict that says so.
+// restarted; and reads the rows all the while. Whatever the moment, nobody is booked
+// twice, no block is on a booking without a conflict that says so, and nothing that
+// was granted is gone.
 func TestStorm(t *testing.T) {
 	s := newStorm(t)
 	stop := make(chan struct{})
@@ -65,13 +70,18 @@ func TestStorm(t *testing.T) {
 			t.Logf("%d attempts in %v, %d restarts", s.attempts.Load(), time.Since(begun).Round(time.Second), restarts)
 		case <-time.After(100 * time.Millisecond):
 		}
-		if s.failed() || time.Since(begun) > 5*time.Hour {
+		if time.Since(begun) > 5*time.Hour {
+			s.report("the attempts do not come to an end")
+		}
+		if s.failed() {
 			break
 		}
 	}
 	close(stop)
 	all.Wait()
-	s.check(s.env.Owner(t))
+	if !s.check(s.env.Owner(t)) {
+		t.Error("the last reading did not come to an end")
+	}
 	for _, wrong := range s.wrong {
 		t.Error(wrong)
 	}
@@ -80,7 +90,7 @@ func TestStorm(t *testing.T) {
 
 func newStorm(t *testing.T) *storm {
 	t.Helper()
-	s := &storm{t: t, dir: storetest.Dir(t)}
+	s := &storm{t: t, dir: storetest.Dir(t), did: make(map[string]int)}
 	s.start()
 	t.Cleanup(func() { must(t, s.pg.Stop(context.Background())) })
 	must(t, s.pg.CreateDatabase(t.Context(), "storm", ""))
@@ -172,7 +182,7 @@ func (s *storm) keepWorker(stop <-chan struct{}) {
 			return
 		}
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), workerEnv+"="+string(order))
+		cmd.Env = append(os.Environ(), workerEnv+"="+string(order), "GORACE=halt_on_error=1")
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()
 		if err == nil {
@@ -189,16 +199,19 @@ func (s *storm) keepWorker(stop <-chan struct{}) {
 				s.hear(lines.Text())
 			}
 		}()
-		stopped := false
+		stopped, died := false, false
 		select {
 		case <-stop:
 			stopped = true
 		case <-read:
+			died = true
 		case <-time.After(time.Duration(4000+rand.IntN(6000)) * time.Millisecond):
 		}
 		_ = cmd.Process.Kill()
 		<-read
-		_ = cmd.Wait()
+		if err := cmd.Wait(); died {
+			s.report(fmt.Sprint("a worker ended by itself: ", err))
+		}
 		if stopped || s.failed() {
 			return
 		}
@@ -209,6 +222,12 @@ func (s *storm) hear(line string) {
 	var n int64
 	if _, err := fmt.Sscanf(line, "attempts %d", &n); err == nil {
 		s.attempts.Add(n)
+		return
+	}
+	if kind, did := strings.CutPrefix(line, "did "); did {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.did[kind]++
 		return
 	}
 	if strings.HasPrefix(line, "wrong") {
@@ -302,39 +321,100 @@ var mustNotBe = map[string]string{
 		where meetings > max_per_day`,
 }
 
-func (s *storm) check(conn *pgx.Conn) {
+// check reads all rows as of one moment, and reports whether it could: the database
+// may be away.
+func (s *storm) check(conn *pgx.Conn) bool {
 	ctx := context.Background()
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
-		return // the database is away
+		return false
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
+	found, err := whatMustNotBe(ctx, tx)
+	if err != nil && !expected(err) {
+		s.report(err.Error())
+	}
+	for _, wrong := range found {
+		s.report(wrong)
+	}
+	if err == nil {
+		s.readings.Add(1)
+	}
+	return err == nil
+}
+
+func whatMustNotBe(ctx context.Context, tx pgx.Tx) (found []string, err error) {
 	for wrong, query := range mustNotBe {
 		var n int
 		if err := tx.QueryRow(ctx, query).Scan(&n); err != nil {
-			if !expected(err) {
-				s.report(wrong + ": " + err.Error())
-			}
-			return
+			return found, fmt.Errorf("look whether %s: %w", wrong, err)
 		}
 		if n > 0 {
-			s.report(fmt.Sprintf("%s: %d", wrong, n))
+			found = append(found, wrong)
 		}
+	}
+	return found, nil
+}
+
+// tell logs what the storm was, and wants it to have been one.
+func (s *storm) tell() {
+	var conflicts, resolved, deadlocks int
+	err := s.env.Owner(s.t).QueryRow(s.t.Context(), `
+		select count(*), count(resolved_at), (select sum(deadlocks) from pg_stat_database) from conflicts`).Scan(&conflicts, &resolved, &deadlocks)
+	must(s.t, err)
+	s.t.Logf("%d attempts, of which were granted %v; conflicts %d, of which are resolved %d; deadlocks %d; %d readings of all rows",
+		s.attempts.Load(), s.did, conflicts, resolved, deadlocks, s.readings.Load())
+	for _, kind := range []string{"book", "book pending", "hold", "book a hold", "renew", "confirm", "reschedule", "cancel", "sync"} {
+		if s.did[kind] == 0 {
+			s.t.Errorf("nothing was granted of: %s", kind)
+		}
+	}
+	if conflicts == resolved || resolved == 0 || s.readings.Load() < 20 {
+		s.t.Error("the storm proves nothing")
 	}
 }
 
-// tell logs what the storm was.
-func (s *storm) tell() {
-	var text string
-	err := s.env.Owner(s.t).QueryRow(s.t.Context(), `
-		select (select string_agg(state || ' ' || n, ', ') from (select state, count(*) n from bookings group by 1 order by 1) x)
-			|| '; conflicts ' || (select count(*) from conflicts) || '; deadlocks ' || (select sum(deadlocks) from pg_stat_database)`).Scan(&text)
-	must(s.t, err)
-	s.t.Logf("%d attempts; bookings: %s", s.attempts.Load(), text)
-	for _, state := range []string{"cancelled", "confirmed", "expired"} {
-		if !strings.Contains(text, state) {
-			s.t.Errorf("no booking is %s: the storm proves nothing", state)
+// Each of the things that must not be is found where it is.
+func TestTheCheckFindsWhatMustNotBe(t *testing.T) {
+	env := storetest.New(t)
+	w, ctx := newWorker(settle(t, env), env.Store), t.Context()
+	for _, b := range []struct{ service, hour int }{{0, 0}, {1, 2}, {1, 4}, {2, 0}, {3, 0}, {3, 0}} {
+		_, err := w.desk.Book(ctx, w.Tenant, booking.BookRequest{Service: w.Services[b.service], Start: w.From.Add(time.Duration(b.hour) * time.Hour)})
+		must(t, err)
+	}
+	tasks, err := env.Store.Want(ctx, w.Tenant, store.WantScope{Calendar: &w.Calendars[0]}, time.Now())
+	must(t, err)
+	work, err := env.Store.Take(ctx, tasks[0], time.Now(), time.Minute)
+	must(t, err)
+	change := busy.Change{Events: []busy.Event{{
+		Key: "late", Series: "late", State: busy.Busy,
+		Start: busy.InstantOf(w.From.Add(2 * time.Hour)), End: busy.InstantOf(w.From.Add(3 * time.Hour)),
+	}}}
+	_, err = env.Store.Apply(ctx, work.Lease, pageOf(change, w.From, time.Now()), expandSingles)
+	must(t, err)
+	for wrong, statement := range map[string]string{
+		"": `select`,
+		"two meetings of a resource overlap": `
+			alter table claims drop constraint claims_overlap;
+			update claims set session_id = booking_id where session_id in (select session_id from claims group by 1 having count(distinct booking_id) > 1)`,
+		"a meeting has more bookings than seats":       `update services set capacity = 1`,
+		"bookings of one meeting differ":               `update claims set ends_at = ends_at + random() * interval '1 hour'`,
+		"a block is on a booking and nothing says so":  `delete from conflicts`,
+		"a conflict is open and nothing is in the way": `delete from weeks`,
+		"a booking does not have all of its resources": `delete from claims where n = 2`,
+		"time is taken that no booking has":            `update bookings set state = 'cancelled'`,
+		"a day has more meetings than it may":          `update services set max_per_day = 1 where max_per_day = 2`,
+	} {
+		tx, err := env.Owner(t).Begin(ctx)
+		must(t, err)
+		_, err = tx.Exec(ctx, statement)
+		must(t, err)
+		found, err := whatMustNotBe(ctx, tx)
+		must(t, err)
+		if wrong == "" && len(found) > 0 || wrong != "" && !slices.Contains(found, wrong) {
+			t.Errorf("of %q is found %q", wrong, found)
 		}
+		must(t, tx.Rollback(ctx))
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/busyd/busyd/booking"
 	"github.com/busyd/busyd/busy"
 	"github.com/busyd/busyd/store"
@@ -69,6 +71,7 @@ func runWorker(text string) error {
 	if err := w.adopt(ctx); !expected(err) {
 		return err
 	}
+	w.granted = func(kind string) { fmt.Println("did", kind) }
 	go func() {
 		for range time.Tick(50 * time.Millisecond) {
 			fmt.Println("attempts", w.attempts.Swap(0))
@@ -95,6 +98,7 @@ type worker struct {
 	desk     *booking.Desk
 	store    *store.Store
 	attempts atomic.Int64
+	granted  func(kind string)
 
 	mu    sync.Mutex
 	holds map[busy.BookingID]string // tokens
@@ -132,8 +136,10 @@ func (w *worker) run(ctx context.Context) error {
 		all.Go(func() {
 			for ctx.Err() == nil {
 				w.attempts.Add(1)
-				if err := w.act(ctx); !expected(err) && ctx.Err() == nil {
-					wrong <- err
+				kind, err := w.act(ctx)
+				w.end(kind, err)
+				if !expected(err) && ctx.Err() == nil {
+					wrong <- fmt.Errorf("%s: %w", kind, err)
 					cancel()
 				}
 			}
@@ -141,8 +147,10 @@ func (w *worker) run(ctx context.Context) error {
 	}
 	all.Go(func() {
 		for ctx.Err() == nil {
-			if err := w.sync(ctx); !expected(err) && ctx.Err() == nil {
-				wrong <- err
+			err := w.sync(ctx)
+			w.end("sync", err)
+			if !expected(err) && ctx.Err() == nil {
+				wrong <- fmt.Errorf("sync: %w", err)
 				cancel()
 			}
 		}
@@ -156,15 +164,26 @@ func (w *worker) run(ctx context.Context) error {
 	}
 }
 
-// act does one thing that a customer might.
-func (w *worker) act(ctx context.Context) error {
+// end tells what was granted, to a worker that has somebody to tell.
+func (w *worker) end(kind string, err error) {
+	if err == nil && w.granted != nil {
+		w.granted(kind)
+	}
+}
+
+// act does one thing that a customer might, and returns what it was.
+func (w *worker) act(ctx context.Context) (kind string, err error) {
 	service := w.Services[rand.IntN(len(w.Services))]
 	start := w.From.AddDate(0, 0, rand.IntN(w.Days)).Add(time.Duration(rand.IntN(16)) * 30 * time.Minute)
 	switch n := rand.IntN(100); {
-	case n < 45:
-		b, err := w.desk.Book(ctx, w.Tenant, booking.BookRequest{Service: service, Start: start, Pending: n < 10})
+	case n < 10:
+		b, err := w.desk.Book(ctx, w.Tenant, booking.BookRequest{Service: service, Start: start, Pending: true})
 		w.remember(b, "", err)
-		return err
+		return "book pending", err
+	case n < 45:
+		b, err := w.desk.Book(ctx, w.Tenant, booking.BookRequest{Service: service, Start: start})
+		w.remember(b, "", err)
+		return "book", err
 	case n < 60:
 		ttl := time.Duration(20+rand.IntN(300)) * time.Millisecond
 		if n < 50 {
@@ -172,30 +191,44 @@ func (w *worker) act(ctx context.Context) error {
 		}
 		b, token, err := w.desk.Hold(ctx, w.Tenant, booking.HoldRequest{Service: service, Start: start, TTL: ttl})
 		w.remember(b, token, err)
-		return err
+		return "hold", err
 	case n < 70:
 		id, token := w.hold()
 		b, err := w.desk.Book(ctx, w.Tenant, booking.BookRequest{Hold: id, Token: token})
 		w.remember(b, "", err)
-		return err
+		return "book a hold", lost(id, err)
 	case n < 73:
 		id, token := w.hold()
 		_, err := w.desk.Renew(ctx, w.Tenant, id, token, 100*time.Millisecond, nil)
-		return err
+		return "renew", lost(id, err)
 	case n < 76:
-		_, err := w.desk.Confirm(ctx, w.Tenant, w.some(), 0, nil)
-		return err
+		id := w.some()
+		_, err := w.desk.Confirm(ctx, w.Tenant, id, 0, nil)
+		return "confirm", lost(id, err)
 	case n < 91:
-		_, err := w.desk.Reschedule(ctx, w.Tenant, w.some(), 0, start, nil, nil)
-		return err
+		id := w.some()
+		_, err := w.desk.Reschedule(ctx, w.Tenant, id, 0, start, nil, nil)
+		return "reschedule", lost(id, err)
 	default:
 		id := w.some()
 		_, err := w.desk.Cancel(ctx, w.Tenant, id, 0, nil)
 		if err == nil || errors.Is(err, booking.ErrOver) {
 			w.forget(id)
 		}
-		return err
+		return "cancel", lost(id, err)
 	}
+}
+
+// nothing is a booking that nobody was granted.
+var nothing = busy.BookingID{1}
+
+// lost makes a failure of what is said of a booking that was granted and is not
+// there. Its text is not that of an error that is expected.
+func lost(id busy.BookingID, err error) error {
+	if id != nothing && errors.Is(err, busy.ErrNotFound) {
+		return fmt.Errorf("%v was granted and is gone: %v", id, err)
+	}
+	return err
 }
 
 func (w *worker) remember(b busy.Booking, token string, err error) {
@@ -224,14 +257,14 @@ func (w *worker) hold() (busy.BookingID, string) {
 		delete(w.holds, id)
 		return id, token
 	}
-	return busy.BookingID{1}, ""
+	return nothing, ""
 }
 
 func (w *worker) some() busy.BookingID {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.made) == 0 {
-		return busy.BookingID{1}
+		return nothing
 	}
 	return w.made[rand.IntN(len(w.made))]
 }
@@ -248,6 +281,8 @@ func expected(err error) bool {
 		return true
 	case errors.As(err, &state):
 		return strings.HasPrefix(state.SQLState(), "57") || strings.HasPrefix(state.SQLState(), "08")
+	case errors.Is(err, pgx.ErrTxClosed):
+		return false
 	default: // what is left is a connection that broke
 		text := err.Error()
 		for _, broke := range []string{"connect", "EOF", "reset", "closed", "broken pipe"} {
@@ -264,8 +299,11 @@ func (w *worker) sync(ctx context.Context) error {
 	time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
 	calendar := w.Calendars[rand.IntN(len(w.Calendars))]
 	tasks, err := w.store.Want(ctx, w.Tenant, store.WantScope{Calendar: &calendar}, w.now())
-	if err != nil || len(tasks) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(tasks) == 0 {
+		return busy.ErrNotDue
 	}
 	work, err := w.store.Take(ctx, tasks[0], w.now(), 2*time.Second)
 	if err != nil {

@@ -125,7 +125,7 @@ func TestHowAConsentEnds(t *testing.T) {
 	given := busy.ConsentEnd{State: busy.ConsentGiven, Connection: r.calendar.Connection}
 	must(t, r.Store.EndConsent(ctx, r.tenant.ID, state, given))
 	follow(busy.ConsentEnd{State: busy.ConsentAsked}) // what was not taken has no end
-	taken := now.Add(9 * time.Minute) // from then on it has ten minutes more
+	taken := now.Add(9 * time.Minute)                 // from then on it has ten minutes more
 	_, err := r.Store.TakeConsent(ctx, state, taken)
 	must(t, err)
 	follow(busy.ConsentEnd{State: busy.ConsentTaken, Since: taken})
