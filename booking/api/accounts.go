@@ -59,7 +59,7 @@ func (e *ProviderError) Error() string { return "the provider: " + e.Err.Error()
 func (e *ProviderError) Unwrap() error { return e.Err }
 
 type connectBody struct {
-	Provider   busy.Kind  `json:"provider" example:"google" doc:"The kind of calendar."`
+	Provider   busy.Kind  `json:"provider" enum:"google,graph,ews,caldav,feed" example:"google" doc:"With the owner's consent: google; graph, which is Outlook and Microsoft 365. With login: caldav; ews, an Exchange Server; feed, a published .ics file."`
 	Resource   string     `json:"resource" format:"uuid" doc:"Whose time the calendars block."`
 	Connection *string    `json:"connection,omitempty" format:"uuid" doc:"To reconnect this one. It keeps its id and its calendars."`
 	Push       bool       `json:"push,omitempty" doc:"Ask for what being told of changes takes, where a provider wants more for that."`
@@ -67,9 +67,9 @@ type connectBody struct {
 }
 
 type loginBody struct {
-	URL      string `json:"url,omitempty" doc:"Where to begin looking for the calendars."`
-	Username string `json:"username"`
-	Password string `json:"password" doc:"An app-specific password where the provider has them. It is stored sealed, and never shown."`
+	URL      string `json:"url,omitempty" doc:"Where to begin looking for the calendars; with feed, the file's address."`
+	Username string `json:"username,omitempty" doc:"Required, except with a feed that does not ask for it."`
+	Password string `json:"password,omitempty" doc:"Required as the username is. An app-specific password where the provider has them. It is stored sealed, and never shown."`
 	Mailbox  string `json:"mailbox,omitempty" doc:"With Exchange: the e-mail address of the mailbox to read, where it is not the user's own."`
 }
 
@@ -102,7 +102,7 @@ func (a *api) connect(r *request) (any, error) {
 		Mailbox: body.Login.Mailbox,
 	})
 	if err != nil {
-		return nil, err
+		return nil, ofProvider(err)
 	}
 	item := a.connectionItem(done.Connection)
 	answer := connectAnswer{Connection: &item}
@@ -115,9 +115,18 @@ func (a *api) connect(r *request) (any, error) {
 func (a *api) begin(r *request, c busy.Consent) (any, error) {
 	address, err := a.Accounts.Begin(r.ctx, c)
 	if err != nil {
-		return nil, err
+		return nil, ofProvider(err)
 	}
 	return connectAnswer{AuthorizationURL: &address}, nil
+}
+
+// ofProvider names the field provider as the body does: inside it is a kind.
+func ofProvider(err error) error {
+	var v *busy.Violation
+	if errors.As(err, &v) && v.Field == "kind" {
+		return violations{{"provider", v.Detail}}
+	}
+	return err
 }
 
 // owns is busy.ErrNotFound if the tenant has no such resource: no provider is
@@ -148,7 +157,8 @@ func (b connectBody) consent(tenant busy.TenantID) (busy.Consent, error) {
 	if b.Login != nil && b.Connection != nil {
 		wrong = append(wrong, violation{"login", "must not be given together with connection"})
 	}
-	if b.Login != nil && (b.Login.Username == "" || b.Login.Password == "") {
+	// A feed's address may be all that it takes.
+	if b.Login != nil && b.Provider != busy.Feed && (b.Login.Username == "" || b.Login.Password == "") {
 		wrong = append(wrong, violation{"login", "must have a username and a password"})
 	}
 	if len(wrong) > 0 {

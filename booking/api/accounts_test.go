@@ -108,6 +108,10 @@ func TestConsentConnects(t *testing.T) {
 		w := serve(g.handler, "GET", "/oauth/callback?"+callback.Encode(), "", "")
 		return w.Code, w.Body.String()
 	}
+	unknown := serve(g.handler, "POST", "/v1/connections", mine.keys[busy.ScopeAdmin], `{"provider":"outlook","resource":"`+mine.resource+`"}`)
+	if p := readProblem(t, unknown, 400, "invalid_request"); len(p.Violations) != 1 || p.Violations[0].Field != "provider" {
+		t.Errorf("a provider that is none: %v", p.Violations)
+	}
 	declined := begin()
 	declined.Del("code")
 	if code, body := back(declined); code != 400 || !strings.Contains(body, "begin anew, and allow") {
@@ -140,6 +144,7 @@ func TestConnectingRefuses(t *testing.T) {
 		`{"provider":"google","resource":"` + resource + `","connection":"x"}`:                                     "connection",
 		`{"provider":"caldav","resource":"` + resource + `","login":{"username":"a"}}`:                             "login",
 		`{"provider":"caldav","resource":"` + resource + `","login":{"username":"a","password":"wrong"}}`:          "password",
+		`{"provider":"feed","resource":"` + resource + `","login":{"url":"https://example.com/a.ics"}}`:            "password", // refused by the provider: it was asked
 		`{"provider":"caldav","resource":"` + resource + `","login":{"username":"a","password":"b","secret":"c"}}`: "secret",
 	} {
 		p := readProblem(t, h.call("POST", "/v1/connections", adminToken+"_one", body), 400, "invalid_request")

@@ -32,7 +32,9 @@ func endpointRoutes() []route {
 			method: http.MethodPost, path: "/v1/webhooks", id: "createWebhook", scope: busy.ScopeAdmin,
 			summary: "Have messages sent to an endpoint",
 			about: "Messages are sent as Standard Webhooks (standardwebhooks.com): signed, at least once, each attempt with " +
-				"the same `webhook-id`. They hold ids and times, as the events of `/v1/events` do. Any 2xx within 15 seconds is " +
+				"the same `webhook-id`, and with `webhook-timestamp` and `webhook-signature`. The body, as the data of an event of " +
+				"`/v1/events`, is {\"type\", \"timestamp\", \"data\"}, and `data` has of `booking`, `resource`, `connection`, `start` and " +
+				"`end` what the message is about: ids and times only. Any 2xx within 15 seconds is " +
 				"success; redirects are not followed. What fails is tried again for three days; `Retry-After` is obeyed. 410 " +
 				"disables the endpoint, and so do five days in which nothing arrived. A tenant may have ten endpoints.",
 			body: endpointBody{}, status: http.StatusCreated, answer: newEndpointAnswer{},

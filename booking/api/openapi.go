@@ -31,11 +31,12 @@ func document(routes []route, version string) ([]byte, error) {
 			Title: "busyd", Version: version,
 			Description: "When people and rooms are busy and free, from the calendars they already keep. Times are RFC 3339 " +
 				"and answered in UTC, spans are half-open, zones are IANA names. Every error is a problem (RFC 9457) " +
-				"with a stable code. A parameter or a field that is not listed is refused.",
+				"with a stable code, every answer has the request's id in X-Request-Id. A parameter or a field that is not listed is refused.",
 		},
 		Servers: []*huma.Server{{URL: "/"}},
 		Components: &huma.Components{
 			Schemas: schemas,
+			Headers: map[string]*huma.Header{"Retry-After": header("After how many seconds to send the request again.")},
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"key": {Type: "http", Scheme: "bearer", Description: "An API key, as `busyd key create` prints it."},
 			},
@@ -96,23 +97,30 @@ func operation(r route, schemas huma.Registry) *huma.Operation {
 			op.Responses[status].Description += " "
 		}
 		op.Responses[status].Description += p.title + " (`" + p.code + "`)."
+		if p.retry() {
+			op.Responses[status].Headers = map[string]*huma.Header{"Retry-After": {Ref: "#/components/headers/Retry-After"}}
+		}
 	}
 	return op
 }
 
 // headers are those of a success.
-func headers(r route) map[string]*huma.Param {
-	text := func(about string) *huma.Param {
-		return &huma.Param{Description: about, Schema: &huma.Schema{Type: "string"}}
-	}
-	out := map[string]*huma.Param{}
+func headers(r route) map[string]*huma.Header {
+	out := map[string]*huma.Header{}
 	if r.etag {
-		out["ETag"] = text("The booking's version, for If-Match.")
+		out["ETag"] = header("The booking's version, for If-Match.")
 	}
 	if r.once {
-		out[replayed] = text("true: the request was carried out before, and this is what it was answered.")
+		out[replayed] = header("true: the request was carried out before, and this is what it was answered.")
+	}
+	if r.once && r.etag {
+		out["Location"] = header("Where the booking is.")
 	}
 	return out
+}
+
+func header(about string) *huma.Header {
+	return &huma.Header{Description: about, Schema: &huma.Schema{Type: "string"}}
 }
 
 func parameter(p param) *huma.Param {

@@ -58,9 +58,10 @@ var (
 	}
 	staleParam = param{
 		name: "stale", in: "query",
-		about: "What becomes of a resource whose calendars are not all fresh. treat_as_busy: it is in no slot. " +
-			"reject: the request fails with not_fresh. serve_stale: what is last known is believed. In none of " +
-			"them is time free that was never read.",
+		about: "What becomes of a resource whose calendars are not all fresh. treat_as_busy: it is in no slot, or, if " +
+			"only a part of the range is uncovered, in those of the rest. reject: the request fails with not_fresh. " +
+			"serve_stale: what is last known is believed, and of a resource whose accounts are all disconnected its " +
+			"hours and bookings alone. Time that its calendars do not mirror is free in none of them.",
 		schema: huma.Schema{Type: "string", Enum: []any{"treat_as_busy", "reject", "serve_stale"}, Default: "treat_as_busy"},
 	}
 	limitParam = param{

@@ -24,6 +24,11 @@ type problem struct {
 
 func (p problem) Error() string { return p.code }
 
+// retry reports whether the answer says when to send the request again.
+func (p problem) retry() bool {
+	return p.status == http.StatusServiceUnavailable || p.code == keyInFlight.code
+}
+
 // The problems.
 var (
 	invalidRequest = problem{"invalid_request", 400, "The request is invalid", "See violations: each names a field and the form it must have."}
@@ -171,7 +176,7 @@ func violationsOf(err error) violations {
 // fail writes the problem that an error is. Its own words go to the log only.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := a.logged(r, err)
-	if p.status == http.StatusServiceUnavailable || p.code == keyInFlight.code {
+	if p.retry() {
 		w.Header().Set("Retry-After", "1")
 	}
 	send(w, problemAnswer(p, err, requestID(r)))

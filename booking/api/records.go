@@ -100,7 +100,7 @@ type connectionsAnswer struct {
 type connectionItem struct {
 	ID        string               `json:"id" format:"uuid"`
 	Resource  string               `json:"resource" format:"uuid"`
-	Provider  busy.Kind            `json:"provider" example:"caldav"`
+	Provider  busy.Kind            `json:"provider" enum:"google,graph,ews,caldav,feed" doc:"graph: Outlook and Microsoft 365. ews: an Exchange Server. feed: a published .ics file." example:"caldav"`
 	State     busy.ConnectionState `json:"state" enum:"active,degraded,needs_reconnect,awaiting_admin,paused,disconnected" doc:"Calendars are read while it is active or degraded."`
 	Reason    string               `json:"reason,omitempty" doc:"A code for why it is not active."`
 	Detail    string               `json:"detail,omitempty" doc:"Why it is not active and who can mend it, for a person."`
@@ -147,7 +147,7 @@ type calendarItem struct {
 	ID              string              `json:"id" format:"uuid"`
 	Connection      string              `json:"connection" format:"uuid"`
 	Resource        string              `json:"resource" format:"uuid"`
-	Provider        busy.Kind           `json:"provider" example:"caldav"`
+	Provider        busy.Kind           `json:"provider" enum:"google,graph,ews,caldav,feed" doc:"graph: Outlook and Microsoft 365. ews: an Exchange Server. feed: a published .ics file." example:"caldav"`
 	Name            string              `json:"name"`
 	Zone            string              `json:"zone" doc:"An IANA name; empty: the resource's applies."`
 	Selected        bool                `json:"selected" doc:"Whether it blocks its resource's time."`

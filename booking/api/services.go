@@ -54,7 +54,7 @@ type Rules struct {
 	MaxPerDay  *int        `json:"max_per_day,omitempty" doc:"Meetings that start on one date on the resource's clock, up to 1,000; absent: no bound."`
 	MaxPerWeek *int        `json:"max_per_week,omitempty" doc:"Meetings that start in one week, from Monday; absent: no bound."`
 	Capacity   *int        `json:"capacity,omitempty" doc:"Seats of one meeting, up to 1,000; absent: 1. With more, bookings of the same start share the meeting."`
-	Stale      busy.Policy `json:"stale,omitempty" enum:"treat_as_busy,reject,serve_stale" doc:"What becomes of a resource whose calendars are not all fresh; absent: treat_as_busy."`
+	Stale      busy.Policy `json:"stale,omitempty" enum:"treat_as_busy,reject,serve_stale" doc:"What becomes of a resource whose calendars are not all fresh, as the parameter stale of GET /v1/availability has it; absent: treat_as_busy."`
 	StaleAfter string      `json:"stale_after,omitempty" example:"10m" doc:"The age at which a calendar is stale for this service, up to 30d; absent: the daemon's."`
 	Public     bool        `json:"public,omitempty" doc:"Whether it has a page, /book/{tenant id}/{service id}, on which whoever has the link books it without a key."`
 	Needs      []Need      `json:"needs" nullable:"false" doc:"Who serves a meeting: all of these groups together, 1 to 10. A resource serves one of them only."`
