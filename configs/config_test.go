@@ -126,6 +126,18 @@ func certificate(t *testing.T) string {
 	return file
 }
 
+// A file's name in the configuration file is relative to that, whoever reads it.
+func TestAuthoritiesLieBesideTheFile(t *testing.T) {
+	ca := certificate(t)
+	path := filepath.Join(filepath.Dir(ca), "busyd.yaml")
+	if err := os.WriteFile(path, []byte("network: {ca_file: ca.pem}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Load(path, nil); err != nil || c.Network.CAFile != ca {
+		t.Errorf("%q: %v", c.Network.CAFile, err)
+	}
+}
+
 func TestSecretsFromFiles(t *testing.T) {
 	path := write(t, "master_key_file: key\n")
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "key"), []byte(key32+"\n"), 0o600); err != nil {

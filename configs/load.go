@@ -52,6 +52,11 @@ type source struct {
 func (s source) apply(key string, words []string) error {
 	for _, leaf := range s.all {
 		if leaf.key == key {
+			if strings.HasSuffix(key, fileSuffix) { // it is read later, by the name
+				for i, name := range words {
+					words[i] = s.locate(name)
+				}
+			}
 			return s.assign(leaf, key, words)
 		}
 		if leaf.secret() && leaf.key+fileSuffix == key {
@@ -80,15 +85,19 @@ func (s source) read(words []string) (string, error) {
 	if len(words) != 1 {
 		return "", errors.New("must name one file")
 	}
-	path := words[0]
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.dir, path)
-	}
-	content, err := os.ReadFile(path)
+	content, err := os.ReadFile(s.locate(words[0]))
 	if err != nil {
 		return "", fmt.Errorf("must name a readable file: %w", err)
 	}
 	return strings.TrimSpace(string(content)), nil
+}
+
+// locate is where a file is that the source names.
+func (s source) locate(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(s.dir, path)
 }
 
 func (s source) unknown(key string) error {
