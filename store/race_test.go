@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,19 +64,34 @@ func TestALeaseThatIsLostWhileAPageIsComputed(t *testing.T) {
 // nothing of it survives.
 func TestAPageThatIsBeingWrittenWhileItsConnectionEnds(t *testing.T) {
 	r := begin(t)
-	for range 20 {
-		done := make(chan error, 1)
+	written, fenced := 0, 0
+	for n := 0; written < 5 || fenced < 5; n++ {
+		if n == 400 {
+			t.Fatalf("%d written and %d fenced of %d", written, fenced, n)
+		}
 		connection, calendars := r.Connection(t, r.tenant.ID, r.resource.ID, "another")
 		other := *r
 		other.calendar = calendars[0]
 		other.take()
-		go func() {
-			_, err := other.tryApply(change(singles(200)...))
-			done <- err
-		}()
-		must(t, r.Store.Disconnect(ctx, r.tenant.ID, connection.ID, false, now))
-		if err := <-done; err != nil {
+		ended := make(chan error, 1)
+		end := sync.OnceFunc(func() {
+			go func() { ended <- r.Store.Disconnect(ctx, r.tenant.ID, connection.ID, false, now) }()
+		})
+		if n%2 == 0 {
+			end()
+		}
+		p := change(singles(200)...)
+		p.Window, p.Zone = window, "UTC"
+		_, err := r.Store.Apply(ctx, other.work.Lease, p, func(ctx context.Context, events []busy.Event) ([]busy.Occurrence, error) {
+			end()
+			return other.expand(ctx, events)
+		})
+		must(t, <-ended)
+		if err == nil {
+			written++
+		} else {
 			expect(t, err, busy.ErrFenced)
+			fenced++
 		}
 		if n := r.count("events") + r.count("blocks"); n != 0 {
 			t.Fatalf("%d rows are left", n)
@@ -90,22 +106,24 @@ func TestTheDoorClosesBehindTheTransaction(t *testing.T) {
 	must(t, err)
 	defer s.Close()
 	tenant, resource, calendar := env.Calendar(t, "tenant")
-	for name, use := range map[string]func() error{
-		"In":      func() error { _, err := s.Resources(ctx, tenant.ID); return err },
-		"Agendas": func() error { _, err := s.Agendas(ctx, tenant.ID, []busy.ResourceID{resource.ID}, window); return err },
-		"Take": func() error {
-			_, err := s.Take(ctx, busy.Task{Tenant: tenant.ID, Calendar: calendar.ID}, now, lease)
+	var work busy.Work
+	for _, used := range []struct {
+		name string
+		use  func() error
+	}{
+		{"In", func() error { _, err := s.Resources(ctx, tenant.ID); return err }},
+		{"Agendas", func() error { _, err := s.Agendas(ctx, tenant.ID, []busy.ResourceID{resource.ID}, window); return err }},
+		{"Take", func() (err error) {
+			work, err = s.Take(ctx, busy.Task{Tenant: tenant.ID, Calendar: calendar.ID}, now, lease)
 			return err
-		},
-		"Renew": func() error {
-			return s.Renew(ctx, busy.Lease{Tenant: tenant.ID, Calendar: calendar.ID, Epoch: 1}, now, lease)
-		},
+		}},
+		{"Renew", func() error { return s.Renew(ctx, work.Lease, now, lease) }},
 	} {
-		_ = use()
+		must(t, used.use())
 		var n int
 		must(t, store.Pool(s).QueryRow(ctx, `select count(*) from resources`).Scan(&n))
 		if n != 0 {
-			t.Errorf("after %s the next statement sees the tenant's rows", name)
+			t.Fatalf("after %s the next statement sees the tenant's rows", used.name)
 		}
 	}
 }

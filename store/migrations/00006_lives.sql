@@ -24,8 +24,10 @@ drop index connections_listened;
 alter table connections
   drop column listener,
   drop column listened_until,
-  drop constraint connections_state_check;
+  drop constraint connections_state_check,
+  no force row level security; -- its owner updates, of all tenants
 update connections set state = 'active', reason = '' where state = 'degraded';
 alter table connections
   add constraint connections_state_check
-    check (state in ('active', 'needs_reconnect', 'awaiting_admin', 'paused', 'disconnected'));
+    check (state in ('active', 'needs_reconnect', 'awaiting_admin', 'paused', 'disconnected')),
+  force row level security;

@@ -223,6 +223,7 @@ func TestARefusedCredentialIsNotTriedAgain(t *testing.T) {
 	o.server.FailNext(ewsfake.SOAPFault(500, "ErrorAccountDisabled", 0).On("Subscribe"))
 	o.process().round(t.Context())
 	o.told()
+	time.Sleep(50 * time.Millisecond) // as many pauses as would do after another failure
 	if subscribed := o.operations("Subscribe"); subscribed != 1 {
 		t.Errorf("subscribed %d times", subscribed)
 	}
