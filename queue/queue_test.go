@@ -165,8 +165,13 @@ func TestStopWaitsForRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	receive(t, began)
-	stopped := make(chan error)
+	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
+	select {
+	case err := <-stopped:
+		t.Errorf("stopped before the run returned: %v", err)
+	case <-time.After(500 * time.Millisecond): // as long as a server that does not wait takes to stop
+	}
 	close(finish)
 	if err := receive(t, stopped); err != nil || ended != nil {
 		t.Errorf("stop: %v; the run's context: %v", err, ended)

@@ -123,11 +123,11 @@ func (g *ground) furnish(t *testing.T, p *party, name string) {
 func (g *ground) mirror(t *testing.T, tenant busy.TenantID, calendar busy.CalendarID, meetings ...busy.Span) {
 	t.Helper()
 	ctx := t.Context()
-	tasks, err := g.env.Store.Want(ctx, tenant, store.WantScope{Calendar: &calendar}, moment)
+	tasks, err := g.env.Store.Want(ctx, tenant, store.WantScope{Calendar: &calendar}, g.now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	work, err := g.env.Store.Take(ctx, tasks[0], moment, time.Minute)
+	work, err := g.env.Store.Take(ctx, tasks[0], g.now, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func (g *ground) mirror(t *testing.T, tenant busy.TenantID, calendar busy.Calend
 	if _, err := g.env.Store.Apply(ctx, work.Lease, page, expand); err != nil {
 		t.Fatal(err)
 	}
-	err = g.env.Store.Release(ctx, work.Lease, busy.Release{Outcome: busy.OutcomeChanged, AsOf: moment, FullAt: moment, DueAt: moment.Add(time.Minute)})
+	err = g.env.Store.Release(ctx, work.Lease, busy.Release{Outcome: busy.OutcomeChanged, AsOf: g.now, FullAt: g.now, DueAt: g.now.Add(time.Minute)})
 	if err != nil {
 		t.Fatal(err)
 	}

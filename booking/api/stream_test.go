@@ -76,6 +76,7 @@ func (s *station) happen() {
 type ear struct {
 	t     *testing.T
 	lines chan string
+	err   error // that ended the lines; none: the server did
 	end   context.CancelFunc
 }
 
@@ -99,9 +100,11 @@ func (s *station) listen(last string) (*ear, *http.Response) {
 	e := &ear{t: s.t, lines: make(chan string, 1000), end: cancel}
 	go func() {
 		defer close(e.lines)
-		for scanner := bufio.NewScanner(answer.Body); scanner.Scan(); {
+		scanner := bufio.NewScanner(answer.Body)
+		for scanner.Scan() {
 			e.lines <- scanner.Text()
 		}
+		e.err = scanner.Err()
 	}()
 	return e, answer
 }
@@ -129,6 +132,9 @@ func (e *ear) over() {
 		if strings.HasPrefix(line, "data: ") {
 			e.t.Errorf("heard %s", line)
 		}
+	}
+	if e.err != nil { // the listener's own deadline among others
+		e.t.Errorf("the server did not close the stream: %v", e.err)
 	}
 }
 
@@ -214,7 +220,6 @@ func TestStreamsAreBounded(t *testing.T) {
 		t.Errorf("another tenant: %d", answer.StatusCode)
 	}
 	first.end()
-	first.over()
 	for { // the server notices in a moment
 		e, answer := s.listen("")
 		if answer.StatusCode == 200 {

@@ -46,6 +46,7 @@ func TestCanary(t *testing.T) {
 	j.kept("after the end")
 	j.ranEverything()
 	j.close()
+	j.tokensAreSecret()
 	j.trail.judge()
 }
 

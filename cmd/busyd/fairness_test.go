@@ -224,6 +224,9 @@ func TestFairness(t *testing.T) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			t.Logf("the great tenant's runs: %v; the lost one's: %v", w.ended[great], w.ended[lost])
+			if read := len(w.lags[great]); read < 20 || len(w.ended[lost]) == 0 {
+				t.Errorf("the other tenants were no burden: %d of the great one's readings, and of the lost one %v", read, w.ended[lost])
+			}
 			// The server that hangs may take all workers, and is found out after five
 			// seconds. The rest of the bound is for machines that are busy.
 			if slower := after[14] - before[14]; slower > 15*time.Second {

@@ -13,10 +13,10 @@ import (
 	"github.com/busyd/busyd/providers/providertest"
 )
 
-// The one user.
+// The one user, whose password is found nowhere by chance.
 const (
 	Username = "ana@corp.test"
-	Password = "Password"
+	Password = "Pa55word of Ana"
 	Domain   = "corp.test"
 	Host     = "mail.corp.test"
 	URL      = "https://mail.corp.test/EWS/Exchange.asmx"

@@ -148,8 +148,8 @@ func field(m []byte, length, offset int) []byte {
 	return binary.LittleEndian.AppendUint32(m, uint32(offset))
 }
 
-// hashOfPassword is NTOWFv1 of Password (MS-NLMP §4.2.2.1.2).
-const hashOfPassword = "a4f49c406510bdcab6824ee7c30fd852"
+// hashOfPassword is NTOWFv1 of Password (MS-NLMP §3.3.1), as OpenSSL has it.
+const hashOfPassword = "836a7c68fd41e90bddf2c74022c58955"
 
 // proves checks an AUTHENTICATE_MESSAGE: NTLMv2 (MS-NLMP §3.3.2), the user, and
 // the channel's binding where that is demanded.
