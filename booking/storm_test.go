@@ -168,7 +168,8 @@ func settle(t *testing.T, env *storetest.Env) orders {
 	return o
 }
 
-// maxSkew is how far a worker's clock is wrong, at most: longer than holds last.
+// maxSkew is how far a worker's clock is wrong, at most: longer than most holds last.
+// The check for blocks allows for it.
 const maxSkew = time.Second
 
 // keepWorker runs a worker process, kills it after a while, and runs the next.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/busyd/busyd/busy"
+	"github.com/busyd/busyd/store/seal"
 )
 
 const connectionColumns = `n.id, n.resource_id, n.kind, n.state, n.reason, n.created_at, n.changed_at`
@@ -114,7 +115,7 @@ func (tx *Tx) place(ctx context.Context, c *busy.Connection) error {
 
 // rename has a locked connection read the account, unless that is nil, and all of it
 // anew: what was remembered of the old one does not tell what has changed.
-func (tx *Tx) rename(ctx context.Context, c locked, account busy.Secret) error {
+func (tx *Tx) rename(ctx context.Context, box *seal.Box, c locked, account busy.Secret) error {
 	if account == nil {
 		return nil
 	}
@@ -124,10 +125,6 @@ func (tx *Tx) rename(ctx context.Context, c locked, account busy.Secret) error {
 		return err
 	}
 	if err := tx.checkAccount(ctx, connection, account); err != nil {
-		return err
-	}
-	box, err := tx.Box(ctx)
-	if err != nil {
 		return err
 	}
 	mark, err := tx.store.markAccount(box, connection, account)
@@ -225,11 +222,11 @@ func (s *Store) ReplaceGrant(ctx context.Context, tenant busy.TenantID, id busy.
 		if err != nil {
 			return err
 		}
-		if err := tx.rename(ctx, c, account); err != nil {
-			return err
-		}
 		box, err := tx.Box(ctx)
 		if err != nil {
+			return err
+		}
+		if err := tx.rename(ctx, box, c, account); err != nil {
 			return err
 		}
 		sealed, err := box.Seal(grantField, string(id[:]), grant)

@@ -105,17 +105,15 @@ func (s *Store) EndConsent(ctx context.Context, tenant busy.TenantID, state stri
 }
 
 // ConsentEnd tells how far a consent is. ErrNotFound if it is forgotten: its time
-// was over, or its connection is.
+// was over, or its connection is. It is one round trip.
 func (s *Store) ConsentEnd(ctx context.Context, tenant busy.TenantID, state string) (busy.ConsentEnd, error) {
 	var end busy.ConsentEnd
 	var connection *[16]byte
 	hash := sha256.Sum256([]byte(state))
-	err := s.In(ctx, tenant, func(tx *Tx) error {
-		return tx.QueryRow(ctx, `
-			select coalesce(ended, case when taken_at is null then 'asked' else 'taken' end), taken_at, ended_connection, coalesce(problem, '')
-			from consents where tenant_id = $1 and state_hash = $2`, arg(tenant), hash[:]).
-			Scan((*string)(&end.State), intoTime(&end.Since), &connection, &end.Problem)
-	})
+	err := s.askOne(ctx, tenant, `
+		select coalesce(ended, case when taken_at is null then 'asked' else 'taken' end), taken_at, ended_connection, coalesce(problem, '')
+		from consents where tenant_id = $1 and state_hash = $2`, []any{arg(tenant), hash[:]},
+		(*string)(&end.State), intoTime(&end.Since), &connection, &end.Problem)
 	if err != nil {
 		return busy.ConsentEnd{}, failed("look how the consent ended", err)
 	}
